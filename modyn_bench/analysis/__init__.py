@@ -1,0 +1,1 @@
+"""Statistics and figures over finished runs: frames in, axes out."""

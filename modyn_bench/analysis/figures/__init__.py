@@ -1,0 +1,1 @@
+"""One figure per file: frames in, axes out, no files read or written."""

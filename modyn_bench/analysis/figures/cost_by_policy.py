@@ -1,0 +1,66 @@
+"""What pipelines cost, by stage, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from modyn_bench.analysis import style
+from modyn_bench.analysis.figures.cost_by_stage import Quantity
+from modyn_bench.evaluation.costs import summarise_stages
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+_LABELS = {
+    "seconds": "Time (s)",
+    "forward_passes": "Forward sample passes",
+    "backward_passes": "Backward sample passes",
+}
+
+
+@style.styled
+def cost_by_policy(
+    stages: pd.DataFrame, *, by: str = "policy", quantity: Quantity = "seconds", ax: Axes | None = None
+) -> Axes:
+    """Draw one stacked bar per policy: the mean over its runs of what each stage used, and the total's deviation.
+
+    Args:
+        stages: Rows of ``stages.parquet`` with a column ``run_id`` and the column ``by``.
+        by: The column that names the runs that differ by seed only.
+        quantity: ``seconds``, ``forward_passes`` or ``backward_passes``.
+        ax: Where to draw; default: a new figure as wide as a paper's text.
+    """
+    per_run = summarise_stages(stages, by=(by, "run_id"))
+    table = per_run.pivot_table(index=[by, "run_id"], columns="stage", values=quantity, fill_value=0.0, sort=False)
+    groups = table.groupby(level=by, sort=False)
+    means, totals = groups.mean(), table.sum(axis=1).groupby(level=by, sort=False)
+    ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(0.9 + 0.22 * len(means), 1.6, 8.0))) if ax is None else ax
+    place = np.arange(len(means))
+    left = np.zeros(len(means))
+    order = [*style.STAGE_COLORS, *(stage for stage in means if stage not in style.STAGE_COLORS)]
+    for stage in [stage for stage in order if stage in means and means[stage].any()]:
+        width = means[stage].to_numpy(dtype=np.float64)
+        ax.barh(
+            place,
+            width,
+            left=left,
+            height=0.7,
+            color=style.STAGE_COLORS.get(str(stage), "#999999"),
+            hatch=style.STAGE_HATCHES.get(str(stage), "xxxx"),
+            edgecolor="white",
+            linewidth=0.0,
+            label=str(stage),
+        )
+        left += width
+    deviation = totals.std(ddof=1).to_numpy(dtype=np.float64)
+    ax.errorbar(left, place, xerr=np.nan_to_num(deviation), linestyle="none", color="black", elinewidth=0.8, capsize=2)
+    ax.set_yticks(place, [f"{name} (n = {count})" for name, count in totals.size().items()])
+    ax.invert_yaxis()
+    ax.set_xlim(left=0.0)
+    ax.set_xlabel(_LABELS[quantity])
+    ax.grid(axis="x")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax

@@ -1,0 +1,198 @@
+"""The evaluation matrix: every model on every window, and which models the composites are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Patch
+from matplotlib.patheffects import Stroke
+
+from modyn_bench.analysis import style
+from modyn_bench.analysis.frames import cells, served
+from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
+from modyn_bench.timespan import format_time
+from modyn_bench.types import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+
+_TRAINING_COLOR = "#D55E00"
+_ACTIVE_COLOR = "#FFFFFF"
+_TRAINED_COLOR = "#000000"
+
+
+@style.styled
+def evaluation_heatmap(
+    evaluations: pd.DataFrame,
+    models: pd.DataFrame,
+    *,
+    metric: str | None = None,
+    window_set: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a run's evaluation matrix: models upwards, windows to the right along stream time.
+
+    A frame around each model's row marks the time range of the data it was trained on; a white dot the cell of the
+    currently active model of a window, a black one that of the currently trained model. Undefined cells are grey.
+
+    Args:
+        evaluations: Rows of one run's ``evaluations.parquet``.
+        models: Rows of its ``models.parquet``.
+        metric: Default: the first row's.
+        window_set: Default: the first row's.
+        ax: Where to draw; default: a new figure as wide as a paper's text.
+
+    Raises:
+        RequestError: If there is nothing to draw.
+    """
+    rows = cells(evaluations, metric=metric, window_set=window_set)
+    metric = str(rows["metric"].iloc[0])
+    windows = rows.drop_duplicates("window_id").sort_values(["anchor", "window_id"])
+    model_ids = np.sort(rows["model_id"].unique())
+    values = (
+        rows.pivot(index="model_id", columns="window_id", values="value")
+        .reindex(index=model_ids, columns=windows["window_id"])
+        .to_numpy(dtype=np.float64)
+    )
+    if ax is None:
+        ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(1.2 + 0.1 * len(model_ids), 2.2, 5.5)))
+    axis = _WindowAxis.of(windows)
+    cmap = style.COLORMAP if HIGHER_IS_BETTER[metric] else f"{style.COLORMAP}_r"
+    ax.set_facecolor(style.UNDEFINED_COLOR)
+    spread = np.full((len(model_ids), len(axis.edges) - 1), np.nan)  # a column for every window, and for every gap
+    spread[:, axis.columns] = values
+    mesh = ax.pcolormesh(
+        axis.edges, np.arange(len(model_ids) + 1) - 0.5, np.ma.masked_invalid(spread), cmap=cmap, rasterized=True
+    )
+    ax.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(-0.5, len(model_ids) - 0.5))
+    records = models.set_index("model_id").reindex(model_ids)
+    if axis.is_time:
+        _mark_training(ax, records)
+    _mark_composites(ax, rows, dict(zip(windows["window_id"], axis.middles, strict=True)), model_ids)
+    _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()))
+    return ax
+
+
+@dataclass(frozen=True)
+class _WindowAxis:
+    """Where the windows' cells lie: along stream time where that can hold them apart, else one after the other.
+
+    Attributes:
+        edges: Where cells and gaps begin and end, in days since 1970, or in windows; shape (number of columns + 1,).
+        columns: The column of each window, shape (W,).
+        is_time: Whether the axis is stream time.
+    """
+
+    edges: FloatArray
+    columns: IntArray
+    is_time: bool
+
+    @property
+    def middles(self) -> FloatArray:
+        """The middle of each window's cell, shape (W,)."""
+        middles: FloatArray = (self.edges[self.columns] + self.edges[self.columns + 1]) / 2
+        return middles
+
+    @classmethod
+    def of(cls, windows: pd.DataFrame) -> _WindowAxis:
+        """Lay out windows, which are sorted by anchor."""
+        starts, ends, anchors = (style.dates(windows[name]) for name in ("window_start", "window_end", "anchor"))
+        if np.all(starts[1:] >= ends[:-1]):  # disjoint: as they are, with the gaps between them
+            edges = np.unique(np.concatenate([starts, ends]))
+            return cls(edges, np.searchsorted(edges, starts), is_time=True)
+        if np.all(np.diff(anchors) > 0) and np.allclose(
+            ends - starts, ends[0] - starts[0]
+        ):  # sliding: at their anchors
+            middles = (anchors[1:] + anchors[:-1]) / 2
+            edges = np.concatenate([[2 * anchors[0] - middles[0]], middles, [2 * anchors[-1] - middles[-1]]])
+            return cls(edges, np.arange(len(windows)), is_time=True)
+        edges = np.arange(len(windows) + 1, dtype=np.float64) - 0.5
+        return cls(edges, np.arange(len(windows)), is_time=False)
+
+
+def _mark_training(ax: Axes, records: pd.DataFrame) -> None:
+    """Frame, in each model's row, the time range of its training data."""
+    known = records["data_first_timestamp"].notna().to_numpy()
+    first = style.dates(records["data_first_timestamp"].to_numpy(dtype=np.float64, na_value=np.nan))[known]
+    last = style.dates(records["data_last_timestamp"].to_numpy(dtype=np.float64, na_value=np.nan))[known]
+    row = np.flatnonzero(known)
+    half = 0.5 if len(records) > 60 else 0.42
+    frames = [
+        [(a, y - half), (b, y - half), (b, y + half), (a, y + half)] for a, b, y in zip(first, last, row, strict=True)
+    ]
+    width = 0.5 if len(records) > 60 else 0.9
+    collection = PolyCollection(frames, facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=width, zorder=3)
+    collection.set_path_effects([Stroke(linewidth=2 * width, foreground="white"), Stroke()])
+    collection.set_gid("training")
+    ax.add_collection(collection, autolim=False)
+
+
+def _mark_composites(ax: Axes, rows: pd.DataFrame, places: Mapping[int, float], ids: IntArray) -> None:
+    """Put a dot into every cell that a composite model is made of; one cell may have both."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    width, height = figure.get_size_inches() * 72
+    cell = min(0.8 * width / max(1, len(places)), 0.8 * height / max(1, len(ids)))
+    size = float(np.clip(0.42 * cell, 0.7, 3.6))
+    for variant, marker, color, scale in (
+        ("currently_trained", "o", _TRAINED_COLOR, 1.0),
+        ("currently_active", "o", _ACTIVE_COLOR, 0.8),
+    ):
+        dots = served(rows, variant)
+        ax.plot(
+            [places[window] for window in dots["window_id"]],
+            np.searchsorted(ids, dots["model_id"].to_numpy()),
+            linestyle="none",
+            marker=marker,
+            markersize=size * scale,
+            markerfacecolor=color,
+            markeredgecolor="black",
+            markeredgewidth=0.4 if size > 1.5 else 0.0,
+            label=style.VARIANT_NAMES[variant],
+            zorder=4,
+        )
+
+
+def _label(
+    ax: Axes,
+    records: pd.DataFrame,
+    metric: str,
+    *,
+    windows: pd.DataFrame,
+    axis: _WindowAxis,
+    mesh: QuadMesh,
+    undefined: bool,
+) -> None:
+    if axis.is_time:
+        style.date_axis(ax, label="Stream time of the evaluation window")
+    else:
+        shown = style.thinned(len(windows), 10)
+        bounds = zip(windows["window_start"].iloc[shown], windows["window_end"].iloc[shown], strict=True)
+        ax.set_xticks(shown, [f"{format_time(start)}\nto {format_time(end)}" for start, end in bounds], fontsize=5)
+        ax.set_xlabel("Evaluation window")
+    last = records["data_last_timestamp"].fillna(records["available_at"]).to_numpy(dtype=np.int64)
+    shown = style.thinned(len(last), 14)
+    ax.set_yticks(shown, style.date_texts(last, shown))
+    ax.set_ylabel("Model, by the end of its data")
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    bar = figure.colorbar(mesh, ax=ax, pad=0.01, aspect=30)
+    bar.set_label(axis_label(metric))
+    bar.outline.set_linewidth(0.6)
+    ax.spines[["top", "right"]].set_visible(True)
+    handles: list[Artist] = [line for line in reversed(ax.lines) if np.size(line.get_xdata())]
+    num_dots = len(handles)
+    if axis.is_time:
+        handles.append(Patch(facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=1.0, label="training data"))
+    if undefined:
+        handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label="undefined"))
+    legend = ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.3)
+    for handle in legend.legend_handles[:num_dots]:
+        handle.set(markersize=4, markeredgewidth=0.5)  # type: ignore[union-attr]

@@ -1,0 +1,156 @@
+"""One look for every figure: paper column widths, colour-blind safe, and readable when printed in grey.
+
+Colours are told apart by lightness and always come with a second mark (line style, marker, hatch). Figures are made
+without pyplot, so that drawing leaves no global state behind and needs no display.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from modyn_bench.types import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLUMN_WIDTH = 3.35
+"""Width of one column of a two-column paper, in inches."""
+
+TEXT_WIDTH = 7.0
+"""Width of the text of a two-column paper, in inches."""
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#8C6D1F")
+"""For series: Okabe and Ito's palette, yellow replaced by a brown that shows on white."""
+
+LINE_STYLES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (3, 1, 1, 1, 1, 1)),
+    (0, (8, 2)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
+COLORMAP = "viridis"
+UNDEFINED_COLOR = "#D9D9D9"
+
+STAGE_COLORS = {
+    "replay": "#CC79A7",
+    "decide": "#000000",
+    "select": "#E69F00",
+    "train": "#0072B2",
+    "predict": "#56B4E9",
+    "commit": "#F0E442",
+}
+STAGE_HATCHES = {"replay": "....", "decide": "", "select": "////", "train": "", "predict": "", "commit": "\\\\\\\\"}
+
+VARIANT_NAMES = {"currently_active": "currently active", "currently_trained": "currently trained"}
+
+_PAPER: Any = {  # matplotlib types the keys one by one
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.grid": False,
+    "grid.color": "#D9D9D9",
+    "grid.linewidth": 0.4,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "patch.linewidth": 0.5,
+    "hatch.linewidth": 0.5,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "modyn_bench",
+}
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Decorate a drawing function so that it draws in the paper style and leaves matplotlib's settings alone."""
+
+    @functools.wraps(draw)
+    def inside(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with rc_context(_PAPER):
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@styled
+def new_axes(width: float = COLUMN_WIDTH, height: float = 2.2) -> Axes:
+    """Make the axes of a new figure.
+
+    Args:
+        width: In inches.
+        height: In inches.
+    """
+    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def dates(timestamps: ArrayLike) -> FloatArray:
+    """Convert UTC seconds to what matplotlib counts dates in: days since 1970.
+
+    Example:
+        >>> dates([0, 43_200]).tolist()
+        [0.0, 0.5]
+    """
+    return np.asarray(timestamps, dtype=np.float64) / 86_400
+
+
+def date_axis(ax: Axes, *, label: str = "Stream time", max_ticks: int = 9) -> None:
+    """Let the horizontal axis show dates."""
+    locator = AutoDateLocator(minticks=3, maxticks=max_ticks)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.set_xlabel(label)
+
+
+def date_texts(timestamps: ArrayLike, shown: list[int] | None = None) -> list[str]:
+    """Format UTC seconds as dates, as short as their spacing allows.
+
+    Args:
+        timestamps: In order.
+        shown: The positions whose texts are wanted; default: all.
+
+    Example:
+        >>> date_texts([0, 365 * 86_400]), date_texts([0, 86_400])
+        (['1970-01', '1971-01'], ['1970-01-01', '1970-01-02'])
+    """
+    times = np.asarray(timestamps, dtype=np.int64)
+    texts = times if shown is None else times[shown]
+    days = float(np.median(np.diff(texts))) / 86_400 if len(texts) > 1 else 1.0
+    unit = "M" if days >= 28 else "D" if days >= 1 else "s"
+    return [str(text).replace("T", " ") for text in texts.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
+
+
+def thinned(count: int, most: int) -> list[int]:
+    """Return at most ``most`` evenly spaced positions of ``count``, the first always among them.
+
+    Example:
+        >>> thinned(10, 4)
+        [0, 3, 6, 9]
+    """
+    return list(range(0, count, max(1, -(-count // most))))

@@ -1,0 +1,154 @@
+"""What the pipeline keeps in mind between triggers, and the checks that hold policies to their contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from modyn_bench.errors import ContractError
+from modyn_bench.selectors.base import Selector
+from modyn_bench.state import Stateful
+from modyn_bench.triggers.base import Trigger
+from modyn_bench.types import Decision, DecisionPoint, DecisionRecord, Selection, StageCost
+
+
+@dataclass
+class Cursor(Stateful):
+    """Where the run stands in the stream: all that must be known, besides the policies' states, to go on from here."""
+
+    state_fields = (
+        "next_key",
+        "last_time",
+        "last_decision",
+        "trigger_index",
+        "num_trained",
+        "since_key",
+        "since_labelled",
+        "num_empty_periods",
+    )
+
+    next_key: int  # keys below this have arrived
+    last_time: int  # stream time of the last arrival
+    last_decision: list[int] = field(default_factory=list)  # place of the last decision, which the next must exceed
+    trigger_index: int = 0  # of the next trigger
+    num_trained: int = 0  # triggers that trained, so the next model's id
+    since_key: int = 0  # first key that arrived since the last trigger
+    since_labelled: int = 0  # keys below this were labelled at the last trigger
+    num_empty_periods: int = 0  # periods without samples and absorbed decisions since the last trigger
+
+
+class StageClock:
+    """Sums what every leaf stage used since the last trigger."""
+
+    def __init__(self) -> None:
+        self._costs: dict[str, StageCost] = {}
+
+    @contextmanager
+    def measure(self, stage: str, num_samples: int = 0) -> Iterator[None]:
+        """Add a block's wall-clock seconds and samples to a stage."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, seconds=time.perf_counter() - started, num_samples=num_samples)
+
+    def add(
+        self,
+        stage: str,
+        *,
+        seconds: float = 0.0,
+        num_samples: int = 0,
+        forward_passes: float = 0.0,
+        backward_passes: float = 0.0,
+    ) -> None:
+        """Add a cost to a stage."""
+        old = self._costs.get(stage, StageCost(stage, 0.0))
+        self._costs[stage] = StageCost(
+            stage,
+            old.seconds + seconds,
+            old.num_samples + num_samples,
+            old.forward_passes + forward_passes,
+            old.backward_passes + backward_passes,
+        )
+
+    def costs(self) -> tuple[StageCost, ...]:
+        """Return the sums by stage, in order of first use."""
+        return tuple(self._costs.values())
+
+    def clear(self) -> None:
+        """Begin anew after a trigger."""
+        self._costs.clear()
+
+
+def decision_records(
+    decision: Decision, policy: str, *, trigger_index: int | None, at: int, num_samples_seen: int, forward_passes: float
+) -> Iterator[DecisionRecord]:
+    """Yield the row of a decision, and those of an ensemble's members behind it, named ``outer/member``."""
+    yield DecisionRecord(
+        trigger_index=trigger_index,
+        policy=policy,
+        at_timestamp=at,
+        num_samples_seen=num_samples_seen,
+        score=decision.score,
+        threshold=decision.threshold,
+        fired=decision.fired,
+        warmup=decision.warmup,
+        forward_passes=forward_passes,
+    )
+    for name, member in decision.members.items():
+        yield from decision_records(
+            member,
+            f"{policy}/{name}",
+            trigger_index=trigger_index,
+            at=at,
+            num_samples_seen=num_samples_seen,
+            forward_passes=member.forward_passes,
+        )
+
+
+def check_decision_point(point: DecisionPoint, trigger: Trigger, cursor: Cursor, num_arrivals: int) -> None:
+    """Check that a decision lies within the arrivals and further on than the last one, and note it.
+
+    Raises:
+        ContractError: If it does not.
+    """
+    first = 1 - point.side  # after the first sample at the earliest, or before it
+    if not first <= point.position <= num_arrivals - point.side:
+        raise ContractError(
+            f"trigger {trigger.name} ({type(trigger).__name__}) wants to decide {point.side.name.lower()} position "
+            f"{point.position} of {num_arrivals} arrivals, which is not among them"
+        )
+    position, side, at = point.order
+    place = [cursor.next_key + position, side, at]
+    if cursor.last_decision and place <= cursor.last_decision:
+        raise ContractError(
+            f"trigger {trigger.name} ({type(trigger).__name__}) does not advance: it wants to decide again after "
+            f"{place[0]} samples of the stream, where it has just decided; next_decision must name a later point"
+        )
+    cursor.last_decision = place
+
+
+def check_selection(selection: Selection, selector: Selector, first_key: int, num_labelled: int) -> None:
+    """Check that a selection holds distinct labelled keys in order, with weights that can be trained on.
+
+    Raises:
+        ContractError: If it does not.
+    """
+    name = f"selector {selector.name} ({type(selector).__name__})"
+    keys, weights = selection.keys, selection.weights
+    if keys.ndim != 1 or keys.shape != weights.shape:
+        raise ContractError(f"{name} returned keys of shape {keys.shape} and weights of shape {weights.shape}")
+    if not len(keys):
+        return
+    if not np.isfinite(weights).all() or weights.min() < 0:
+        raise ContractError(f"{name} returned weights that are negative or not finite")
+    if (np.diff(keys) <= 0).any():
+        raise ContractError(f"{name} returned keys that are not distinct and in increasing order")
+    if keys[0] < first_key or keys[-1] >= num_labelled:
+        raise ContractError(
+            f"{name} returned keys {keys[0]}..{keys[-1]}, but only {first_key}..{num_labelled - 1} are labelled"
+        )

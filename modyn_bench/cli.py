@@ -1,0 +1,242 @@
+"""The command line: ``modyn-bench run | prepare | evaluate | report | runs``.
+
+Nothing heavy is imported here, so that help and wrong requests are answered at once. Exit codes: 0 done, 1 a run
+failed, 2 the request was wrong and nothing was started, 130 interrupted, 143 asked to terminate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from modyn_bench import __version__
+from modyn_bench.errors import RequestError
+
+PROGRAM = "modyn-bench"
+
+_OVERRIDES = """
+what differs from the default configuration is written KEY=VALUE:
+  GROUP=OPTION          choose an option of a group (below)
+  GROUP.KEY=VALUE       set one of its keys; +GROUP.KEY=VALUE adds one, ~GROUP.KEY removes one
+  seed=0  root=outputs  data_dir=DIR  replay.start=2010-01-01  replay.label_delay=4w  runs.keep_models=all
+--show-config prints all keys of a choice.
+
+options:
+"""
+
+_RUN = f"""examples:
+  the bundled arXiv titles, retrained every year:
+    {PROGRAM} run
+  another policy:
+    {PROGRAM} run trigger=amount trigger.num_samples=5000
+  a sweep: all combinations, one run each:
+    {PROGRAM} run -m trigger=time,amount selector=new_data,uniform seed=0,1
+  a sweep over the named points of an experiment:
+    {PROGRAM} run -m '+experiment/arxiv_first_look=glob(*)'
+  a file of your own; a value with special characters is quoted twice:
+    {PROGRAM} run dataset=table 'dataset.path="my file, v2.csv"' dataset.timestamp=ts dataset.label=y
+  a policy of your own, my_policy.py here, with _target_: my_policy.Mine in my_conf/trigger/mine.yaml:
+    {PROGRAM} run --config-dir my_conf trigger=mine
+
+The same command again resumes an interrupted run, and shows a finished one.
+{_OVERRIDES}"""
+
+_PREPARE = f"""examples:
+  {PROGRAM} prepare
+  {PROGRAM} prepare dataset=table dataset.path=my.csv dataset.timestamp=ts dataset.label=y
+"""
+
+_EVALUATE = f"""examples:
+  {PROGRAM} evaluate outputs/RUN 'evaluation.metrics=[accuracy,ece]'
+  {PROGRAM} evaluate outputs/RUN evaluation.windows.sliced.every=26w
+  {PROGRAM} evaluate outputs/RUN '+evaluation.windows.yearly={{kind: sliding, every: 1y, radius: 1y}}'
+
+No model runs: everything is computed from the predictions that the run kept. The outcome is written to
+RUN/evaluations/<id>/, beside what is there.
+"""
+
+_REPORT = f"""examples:
+  {PROGRAM} report outputs --out report
+  {PROGRAM} report outputs/* --out report                what is no run is skipped
+"""
+
+_RUNS = f"""examples:
+  {PROGRAM} runs
+  {PROGRAM} runs root=my_outputs
+"""
+
+_MAIN = f"""commands:
+  run        replay a dataset through a pipeline, or through every pipeline of a sweep
+  prepare    ingest a dataset, and show what was read
+  evaluate   evaluate a finished run under other windows or metrics; no model runs
+  report     compare runs: tables and figures
+  runs       list the runs in a folder
+
+`{PROGRAM} COMMAND --help` explains a command, with examples. To begin: {PROGRAM} run
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command, and return its exit code.
+
+    Args:
+        arguments: What stands behind the program's name; default: the command line's.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        with _terminated_as_interrupt(), _working_directory_on_path():
+            return _dispatch(words)
+    except RequestError as error:
+        print(f"{PROGRAM}: the request was wrong; nothing was started\n{error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"\n{PROGRAM}: interrupted; the same command resumes", file=sys.stderr)
+        return 143 if "SIGTERM" in error.args else 130
+    except BrokenPipeError:  # whoever read the output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        from modyn_bench.commands.running import describe
+
+        print(f"{PROGRAM}: failed\n{describe(error)}", file=sys.stderr)
+        return 1
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    commands = {"run": _run, "prepare": _prepare, "evaluate": _evaluate, "report": _report, "runs": _runs}
+    parser = _parser(
+        "", "Benchmark when to retrain a model, and on which samples, on datasets that keep growing.", _MAIN
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("command", choices=[*commands], metavar="COMMAND", help="one of the commands below")
+    if not words:
+        parser.print_help()
+        return 2
+    return commands[parser.parse_args(words[:1]).command](words[1:])
+
+
+def _run(words: Sequence[str]) -> int:
+    from modyn_bench.commands.options import describe_options
+
+    about = "Replay a dataset through a pipeline: when to retrain, and on which samples."
+    parser = _parser("run", about, f"{_RUN}{describe_options()}")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what differs from the default configuration")
+    parser.add_argument("-m", "--multirun", action="store_true", help="run every combination of a,b values")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of option files of your own, by group")
+    parser.add_argument("--show-config", action="store_true", help="print the resolved configuration and stop")
+    given = parser.parse_intermixed_args(words)
+
+    from modyn_bench.commands.composing import use_config_dir
+    from modyn_bench.commands.running import run_jobs
+    from modyn_bench.commands.showing import show_configs
+    from modyn_bench.preflight import check_jobs
+
+    use_config_dir(given.config_dir)
+    jobs = check_jobs(given.overrides, multirun=given.multirun)
+    if given.show_config:
+        show_configs(jobs)
+        return 0
+    return run_jobs(given.overrides, num_jobs=len(jobs), multirun=given.multirun, program=PROGRAM)
+
+
+def _prepare(words: Sequence[str]) -> int:
+    about = "Ingest a dataset, and show what was read: splits, columns, classes, and what was done to odd rows."
+    parser = _parser("prepare", about, _PREPARE)
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="as for run")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of option files of your own, by group")
+    given = parser.parse_intermixed_args(words)
+
+    from modyn_bench.commands.composing import use_config_dir
+    from modyn_bench.commands.showing import prepare
+    from modyn_bench.preflight import check_jobs
+
+    use_config_dir(given.config_dir)
+    prepare(check_jobs(given.overrides)[0].config)
+    return 0
+
+
+def _evaluate(words: Sequence[str]) -> int:
+    parser = _parser("evaluate", "Evaluate a finished run under other windows or metrics.", _EVALUATE)
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the run's directory")
+    parser.add_argument("overrides", nargs="*", metavar="evaluation.KEY=VALUE", help="what differs from the run's own")
+    parser.add_argument("--config-dir", metavar="DIR", help="a folder of option files of your own, by group")
+    given = parser.parse_intermixed_args(words)
+
+    from modyn_bench.commands.composing import use_config_dir
+    from modyn_bench.commands.showing import evaluate
+
+    use_config_dir(given.config_dir)
+    evaluate(given.run, given.overrides)
+    return 0
+
+
+def _report(words: Sequence[str]) -> int:
+    parser = _parser("report", "Compare runs: tables with mean, deviation and n over seeds, and figures.", _REPORT)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_DIR", help="run directories, or roots of runs")
+    parser.add_argument(
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="where to write (default: report)"
+    )
+    given = parser.parse_intermixed_args(words)
+
+    from modyn_bench.commands.showing import report
+
+    report(given.paths, given.out)
+    return 0
+
+
+def _runs(words: Sequence[str]) -> int:
+    parser = _parser("runs", "List the runs in a folder, and how far each has come.", _RUNS)
+    parser.add_argument("root", nargs="?", default="root=outputs", metavar="root=DIR", help="default: root=outputs")
+    given = parser.parse_args(words)
+
+    from modyn_bench.commands.showing import runs
+
+    if "=" in given.root and not given.root.startswith("root="):
+        parser.error(f"{given.root}: the folder is given as root=DIR")
+    runs(Path(given.root.removeprefix("root=")))
+    return 0
+
+
+def _parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog=f"{PROGRAM} {command}".strip(),
+        description=about,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+@contextmanager
+def _working_directory_on_path() -> Iterator[None]:
+    """Let a policy in the working directory be imported, as ``python -m`` would."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    yield
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt(signal.Signals(signum).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Content identity of source files: a streaming hash, remembered by path, size and modification time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+CACHE = "fingerprints.json"
+_CHUNK_BYTES = 1 << 22
+_SETTLED_NS = 2_000_000_000
+
+
+def hash_file(file: Path) -> str:
+    """Return the BLAKE2b digest of a file's bytes as 32 hexadecimal digits; reads the file once, in chunks."""
+    digest = hashlib.blake2b(digest_size=16)
+    with file.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def hash_values(*values: object) -> str:
+    """Return the digest of plain values (numbers, strings, lists, dictionaries) as 32 hexadecimal digits.
+
+    Example:
+        >>> hash_values({"a": 1, "b": [2]}) == hash_values({"b": [2], "a": 1})
+        True
+    """
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def hash_sources(files: Iterable[Path], data_dir: Path | None = None) -> str:
+    """Return the identity of the content of files, in the given order; where they lie does not matter.
+
+    Args:
+        files: The source files.
+        data_dir: Where digests are remembered; a file whose path, size and modification time are known is not read
+            again. ``None`` reads every file.
+    """
+    known = {} if data_dir is None else _load(data_dir / CACHE)
+    digests, new = [], {}
+    for file in files:
+        resolved = str(file.resolve())
+        status = file.stat()
+        stamp = [status.st_size, status.st_mtime_ns]
+        entry = known.get(resolved)
+        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp:
+            digests.append(str(entry[2]))
+            continue
+        digest = hash_file(file)
+        digests.append(digest)
+        # A file written a moment ago may change again within the clock's grain, so its digest is not remembered.
+        if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+            new[resolved] = [*stamp, digest]
+    if new and data_dir is not None:
+        with suppress(OSError):  # a folder that cannot be written to only costs reading the sources again
+            _remember(data_dir, new)
+    return hash_values("sources", digests)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # a cache that is absent or damaged only costs reading the sources again
+    return values if isinstance(values, dict) else {}
+
+
+def _remember(data_dir: Path, new: dict[str, list[object]]) -> None:
+    from filelock import FileLock
+
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = data_dir / CACHE
+    with FileLock(data_dir / f"{CACHE}.lock"):
+        temporary = file.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(_load(file) | new, indent=0), encoding="utf-8")
+        temporary.replace(file)

@@ -1,0 +1,1 @@
+"""One recipe per dataset: where its rows come from, and what its columns mean."""

@@ -1,0 +1,122 @@
+"""A table of one's own: CSV, TSV, Parquet or JSON lines, with no code."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar
+
+from modyn_bench.data.columns import Roles, rows_from_table
+from modyn_bench.data.columns.common import check_names
+from modyn_bench.data.fingerprint import hash_sources, hash_values
+from modyn_bench.data.ingest import Rows
+from modyn_bench.data.recipes.base import plain
+from modyn_bench.data.recipes.columnar import ColumnarRecipe
+from modyn_bench.data.sources.base import MISSING_VALUES, Source, TextFormat, kind_of, open_sources
+from modyn_bench.errors import DataError
+
+
+@dataclass(kw_only=True)
+class TableRecipe(ColumnarRecipe):
+    r"""A CSV, TSV, Parquet or JSON lines file (also .gz, .bz2, .xz), or a folder of such files in the order of names.
+
+    Attributes:
+        path: The file or folder; relative to the working directory.
+        separator: Of delimited text: one character; ``None``: found out.
+        quote: Of delimited text: one character, or ``None`` where quotes are ordinary characters.
+        missing_values: Of delimited text: what is written where a value is missing.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> lines = ["ts,x,y", *(f"2020-01-{day:02},{day},{day % 2}" for day in range(1, 29))]
+        >>> _ = (folder / "days.csv").write_text("\n".join(lines))
+        >>> store = TableRecipe(path=str(folder / "days.csv"), timestamp="ts", label="y").prepare(folder)
+        >>> store.name, store.schema.classes, sum(map(len, store.splits.values()))
+        ('days', ('0', '1'), 28)
+    """
+
+    location_fields: ClassVar[tuple[str, ...]] = ("path",)
+
+    path: str
+    separator: str | None = None
+    quote: str | None = '"'
+    missing_values: list[str] = field(default_factory=lambda: list(MISSING_VALUES))
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffixes."""
+        stem = Path(self.path).name.split(".")[0]
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "table"
+
+    @property
+    def origin(self) -> str:
+        """The path, as given."""
+        return str(self.path)
+
+    def check(self) -> None:
+        """Check ranges, that the path exists, and that the configured columns do."""
+        super().check()
+        self._text_format.check()
+        sources = self._sources()
+        names = sources[0].column_names()
+        check_names(names, origin=str(sources[0].file))
+        self.roles.check_columns(names, origin=self.origin)
+
+    def source_hash(self, data_dir: Path | None) -> str:
+        """Return the identity of the files' bytes and of the kind they are read as."""
+        files = [source.file for source in self._sources()]
+        return hash_values([kind_of(file) for file in files], hash_sources(files, data_dir))
+
+    def read(self, data_dir: Path) -> Rows:
+        """Read the files, one behind the other."""
+        import pyarrow as pa
+
+        roles, sources = self.roles, self._sources()
+        first = sources[0].column_names()
+        roles = _resolved(roles, first)
+        tables: list[pa.Table] = []
+        notes: list[str] = []
+        for source in sources:
+            names = source.column_names()
+            if sorted(names) != sorted(first):
+                differing = ", ".join(map(repr, sorted(set(names) ^ set(first))))
+                raise DataError(
+                    f"{source.file}: its columns are not those of {sources[0].file.name}; differing: {differing}"
+                )
+            table, found = source.read(
+                _needed(roles, first), typed=_typed(roles, first), verbatim=() if roles.text is None else (roles.text,)
+            )
+            tables.append(table)
+            notes += found
+        try:
+            table = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
+        except pa.ArrowException as error:
+            raise DataError(f"{self.origin}: a column changes its type from file to file: {error}") from error
+        return rows_from_table(table, roles, origin=self.origin, notes=notes)
+
+    @property
+    def _text_format(self) -> TextFormat:
+        return TextFormat(self.separator, self.quote, tuple(map(str, plain(self.missing_values))))
+
+    def _sources(self) -> list[Source]:
+        return open_sources(Path(self.path).expanduser(), self._text_format)
+
+
+def _resolved(roles: Roles, names: list[str]) -> Roles:
+    """Name the features, so that dropped columns need not be read."""
+    return roles if roles.text is not None else replace(roles, features=roles.feature_names(names), drop=())
+
+
+def _needed(roles: Roles, names: list[str]) -> list[str]:
+    """Return the columns that are read, in the source's order."""
+    inputs = roles.feature_names(names) if roles.text is None else (roles.text,)
+    used = {roles.label, *(roles.timestamp or ()), *inputs}
+    return [name for name in names if name in used]
+
+
+def _typed(roles: Roles, names: list[str]) -> set[str]:
+    """Return the columns whose types are inferred; times, labels and declared categories stay as written."""
+    times = set(roles.timestamp or ()) - set(roles.features or ())
+    return set(_needed(roles, names)) - {roles.text, roles.label, *times, *roles.categorical}

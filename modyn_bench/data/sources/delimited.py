@@ -1,0 +1,161 @@
+"""Delimited text: CSV, TSV and their like."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from modyn_bench.data.columns.common import text_as_numbers
+from modyn_bench.data.sources.base import Source, kind_of
+from modyn_bench.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SEPARATORS = (",", ";", "\t", "|")
+_BLOCK_BYTES = 1 << 24
+
+
+class DelimitedSource(Source):
+    """A CSV or TSV file in UTF-8 with a header line.
+
+    Every value is read as text first and a column's type is inferred from all of its values, not from the first block:
+    numbers (``inf`` among them), else ``true``/``false`` in any case, else text. A column without a name, which is what
+    a saved index looks like, is left out, and noted. Empty lines are no rows. Rows with more or fewer values than the
+    header are an error that counts them.
+    """
+
+    def column_names(self) -> list[str]:
+        """Return the names in the header, without surrounding blanks."""
+        return [name for name in self._header() if name]
+
+    def read(
+        self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
+    ) -> tuple[pa.Table, list[str]]:
+        """Read columns as text, mark what is missing (not in ``verbatim``), infer the types of those in ``typed``."""
+        header = self._header()
+        num_unnamed = header.count("")
+        notes = [f"{self.file.name}: {num_unnamed} column(s) without a name are left out"] if num_unnamed else []
+        # Names of our own, one per position, so that neither blanks nor repetitions in the header matter.
+        columns = [f"{position}" for position in range(len(header))]
+        positions = [header.index(name) for name in names]
+        table = self._parse(columns, [columns[position] for position in positions])
+        table = table.rename_columns(list(names))
+        for position, name in enumerate(names):
+            if name not in verbatim:
+                column = self._without_missing(table[name])
+                table = table.set_column(position, name, _infer(column) if name in typed else column)
+        return table, notes
+
+    def separator(self) -> str:
+        """Return the separator: the configured one, a tab for TSV, else the one that cuts the first lines best."""
+        if self.text_format.separator is not None:
+            return self.text_format.separator
+        if kind_of(self.file)[1] == ".tsv":
+            return "\t"
+        widths = {separator: [len(row) for row in self._first_rows(separator)] for separator in _SEPARATORS}
+        agreeing = {s: w[0] for s, w in widths.items() if w[0] > 1 and all(width == w[0] for width in w)}
+        candidates = agreeing or {s: w[0] for s, w in widths.items() if w[0] > 1}
+        if not candidates:
+            raise DataError(
+                f"{self.file}: the header {self._first_rows(',')[0]} has a single column; tried comma, semicolon, tab "
+                "and bar; set dataset.separator"
+            )
+        return max(candidates, key=lambda separator: candidates[separator])
+
+    def _header(self) -> list[str]:
+        return [name.strip() for name in self._first_rows(self.separator())[0]]
+
+    def _first_rows(self, separator: str) -> list[list[str]]:
+        head, whole = self.head()
+        if b"\x00" in head:
+            raise DataError(f"{self.file} is not UTF-8 text: it holds zero bytes, as UTF-16 does; convert it to UTF-8")
+        text = head.decode("utf-8-sig", errors="replace")  # what is not UTF-8 is told when the rows are read
+        if not whole:
+            text = text[: text.rfind("\n") + 1] or text
+        quote = self.text_format.quote
+        quoting: Any = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=quote, quoting=quoting)
+        try:
+            return list(itertools.islice((row for row in reader if row), 20))
+        except csv.Error as error:
+            raise DataError(f"{self.file}: the first rows cannot be read: {error}") from error
+
+    def _parse(self, columns: list[str], wanted: list[str]) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.csv
+
+        ragged: list[Any] = []
+
+        def collect(row: Any) -> str:  # noqa: ANN401 - Arrow's InvalidRow
+            ragged.append(row)
+            return "skip"
+
+        try:
+            with self.open() as stream:
+                table = pa.csv.read_csv(
+                    stream,
+                    # One thread, because only then does Arrow know the numbers of the rows it complains of.
+                    read_options=pa.csv.ReadOptions(
+                        column_names=columns, skip_rows_after_names=1, block_size=_BLOCK_BYTES, use_threads=False
+                    ),
+                    parse_options=pa.csv.ParseOptions(
+                        delimiter=self.separator(),
+                        quote_char=self.text_format.quote or False,
+                        double_quote=self.text_format.quote is not None,
+                        newlines_in_values=self.text_format.quote is not None,
+                        invalid_row_handler=collect,
+                    ),
+                    convert_options=pa.csv.ConvertOptions(
+                        column_types=dict.fromkeys(columns, pa.large_string()), include_columns=wanted
+                    ),
+                )
+        except (pa.ArrowException, OSError, EOFError) as error:
+            self._find_bad_bytes()
+            raise DataError(
+                f"{self.file} cannot be read as delimited text: {error}; is a quote left open? "
+                "dataset.quote=null takes quotes as ordinary characters"
+            ) from error
+        if ragged:
+            shown = ", ".join(f"row {row.number - 1}: {row.actual_columns}" for row in ragged[:5])
+            raise DataError(
+                f"{self.file}: {len(ragged):,} row(s) do not have the header's {len(columns)} values ({shown}"
+                f"{', ...' if len(ragged) > 5 else ''}); is dataset.separator={self.separator()!r} right?"
+            )
+        return table
+
+    def _find_bad_bytes(self) -> None:
+        """Raise an error that names the first line that is not UTF-8."""
+        with self.open() as stream:
+            for number, line in enumerate(stream, start=1):
+                try:
+                    line.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise DataError(
+                        f"{self.file}, line {number}: not UTF-8 ({error.reason} at byte {error.start}); convert it, "
+                        "for instance with iconv -f latin1 -t utf8"
+                    ) from error
+
+    def _without_missing(self, column: pa.ChunkedArray) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = column.combine_chunks()
+        missing = pc.is_in(values, value_set=pa.array(self.text_format.missing_values, pa.large_string()))
+        return pc.if_else(missing, None, values)
+
+
+def _infer(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = text_as_numbers(values)
+    if numbers.null_count == values.null_count:
+        return numbers
+    lowered = pc.utf8_lower(values)
+    if pc.all(pc.is_in(lowered, value_set=pa.array(["true", "false", None], pa.large_string()))).as_py():
+        return pc.equal(lowered, "true")
+    return values

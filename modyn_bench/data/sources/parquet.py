@@ -1,0 +1,41 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from modyn_bench.data.sources.base import Source
+from modyn_bench.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ParquetSource(Source):
+    """A Parquet file; its own types hold."""
+
+    def column_names(self) -> list[str]:
+        """Return the names of the columns from the file's footer."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return list(pq.read_schema(self.file).names)
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from error
+
+    def read(
+        self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
+    ) -> tuple[pa.Table, list[str]]:
+        """Read columns; they have their types, and nulls of their own."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.ParquetFile(self.file).read(columns=list(names)), []
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> DataError:
+        return DataError(f"{self.file} cannot be read as Parquet: {error}")

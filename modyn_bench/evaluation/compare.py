@@ -1,0 +1,148 @@
+"""Comparing pipelines fairly: on the same windows, with the triggers that these windows saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from modyn_bench.errors import RequestError
+from modyn_bench.evaluation.composite import VARIANTS
+from modyn_bench.evaluation.evaluate import aggregate
+from modyn_bench.types import FloatArray
+
+WINDOW_COLUMNS = ["window_id", "window_start", "window_end", "anchor", "num_samples"]
+_COLUMNS = ["run_id", "value", "num_windows", "num_triggers", "first_model_id", "coverage"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Pipelines on common ground.
+
+    Attributes:
+        table: One row per pipeline that is compared: run_id, value (NaN where no common window has one), num_windows
+            (the common windows, the same for all), num_triggers (the model in service at ``point`` and all trained
+            after it), first_model_id (that model), coverage (the pipeline's own).
+        window_ids: The common windows, in order.
+        point: Anchor of the first window in which all have a model; ``None`` if there is none.
+        num_undefined: Windows in which all have a model, but some no defined value; left out for all.
+        set_aside: The coverage of the pipelines that are not compared because it is too low, by run id.
+    """
+
+    table: pd.DataFrame
+    window_ids: tuple[int, ...]
+    point: int | None
+    num_undefined: int = 0
+    set_aside: Mapping[str, float] = field(default_factory=dict)
+
+
+def compare(
+    evaluations: pd.DataFrame,
+    models: pd.DataFrame,
+    *,
+    window_set: str,
+    metric: str,
+    variant: str = "currently_active",
+    aggregation: str = "mean",
+    min_coverage: float = 0.5,
+    run_ids: Sequence[str] | None = None,
+    kind: str | None = None,
+) -> Comparison:
+    """Compare pipelines by a composite model's average over the windows for which all of them have a model.
+
+    A pipeline's coverage is the share of the set's windows in which its composite model has a defined value, as in
+    ``composite.parquet``. Pipelines below ``min_coverage`` are set aside first, so that a late starter does not take
+    the windows from the others. Triggers are counted from the point on at which all have a model: those that trained
+    after it, and one for the model that is in service there.
+
+    Args:
+        evaluations: ``evaluations.parquet`` of all runs with a ``run_id`` column.
+        models: ``models.parquet`` of all runs with a ``run_id`` column.
+        window_set: The set of windows; the same in all runs.
+        metric: The metric.
+        variant: ``currently_active`` or ``currently_trained``.
+        aggregation: ``mean``, ``time_weighted`` or ``sample_weighted``.
+        min_coverage: Between 0 and 1.
+        run_ids: The runs to compare, in order; by default those with evaluations. One without any is set aside.
+        kind: The set's kind, where it is known.
+
+    Raises:
+        RequestError: If the windows differ between runs, as windows between triggers do, or belong to single models,
+            as offset windows do; or if nothing was evaluated under these names.
+    """
+    if kind in ("between_triggers", "offset"):
+        raise RequestError(
+            f"windows of kind {kind} depend on the triggers of each pipeline, so pipelines cannot be compared on "
+            f"{window_set}: choose a set of kind sliced, sliding or static"
+        )
+    if variant not in VARIANTS:
+        raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
+    rows = evaluations[(evaluations["window_set"] == window_set) & (evaluations["metric"] == metric)]
+    if run_ids is not None:
+        rows = rows[rows["run_id"].isin(list(run_ids))]
+    names = list(dict.fromkeys(rows["run_id"])) if run_ids is None else list(run_ids)
+    if rows.empty:
+        raise RequestError(f"no run evaluated {metric} on windows named {window_set}")
+    windows = _common_windows(rows, window_set)
+    served = {
+        str(name): part.set_index("window_id")[["model_id", "value"]].reindex(windows["window_id"])
+        for name, part in rows[rows[variant]].groupby("run_id", sort=False)
+    }
+    coverage = {name: float(served[name]["value"].notna().mean()) if name in served else 0.0 for name in names}
+    set_aside = {name: coverage[name] for name in names if name not in served or coverage[name] < min_coverage}
+    kept = [name for name in names if name not in set_aside]
+    if not kept:
+        return Comparison(pd.DataFrame(columns=_COLUMNS), (), None, set_aside=set_aside)
+    serving: FloatArray = np.stack([served[name]["model_id"].to_numpy(dtype=np.float64) for name in kept])  # (runs, W)
+    values: FloatArray = np.stack([served[name]["value"].to_numpy(dtype=np.float64) for name in kept])
+    all_have: NDArray[np.bool_] = np.all(~np.isnan(serving), axis=0)
+    common: NDArray[np.bool_] = all_have & np.all(~np.isnan(values), axis=0)
+    ids, anchors = windows["window_id"].to_numpy(), windows["anchor"].to_numpy()
+    lengths = windows["window_end"].to_numpy() - windows["window_start"].to_numpy()
+    sizes = windows["num_samples"].to_numpy()
+    averages = [aggregate(aggregation, row[common], lengths=lengths[common], sizes=sizes[common]) for row in values]
+    point = int(np.flatnonzero(all_have)[np.argmin(anchors[all_have])]) if all_have.any() else None
+    first_models = [None if point is None else int(row[point]) for row in serving]
+    table = pd.DataFrame(
+        {
+            "run_id": kept,
+            "value": [np.nan if average is None else average for average in averages],
+            "num_windows": int(common.sum()),
+            "num_triggers": [_count_from(models, name, first) for name, first in zip(kept, first_models, strict=True)],
+            "first_model_id": pd.array(first_models, dtype="Int64"),
+            "coverage": [coverage[name] for name in kept],
+        }
+    )
+    return Comparison(
+        table=table,
+        window_ids=tuple(ids[common].tolist()),
+        point=None if point is None else int(anchors[point]),
+        num_undefined=int((all_have & ~common).sum()),
+        set_aside=set_aside,
+    )
+
+
+def _common_windows(rows: pd.DataFrame, window_set: str) -> pd.DataFrame:
+    """Return the windows, which must be the same in every run."""
+    expected: pd.DataFrame | None = None
+    first = ""
+    for name, part in rows.groupby("run_id", sort=False):
+        windows = part[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id").reset_index(drop=True)
+        if expected is None:
+            expected, first = windows, str(name)
+        elif not windows.equals(expected):
+            raise RequestError(
+                f"the windows of {window_set} differ between the runs {first} and {name}, so these cannot be compared: "
+                "compare runs of one dataset and test split, evaluated with the same windows, not between triggers"
+            )
+    assert expected is not None, "there are rows"
+    return expected
+
+
+def _count_from(models: pd.DataFrame, run_id: str, first_model: int | None) -> int:
+    """Return how many models of a run are at least as new as one; all where there is none to count from."""
+    of_run = models.loc[models["run_id"] == run_id, "model_id"]
+    return len(of_run) if first_model is None else int((of_run >= first_model).sum())

@@ -1,0 +1,67 @@
+"""Making a model from its configuration and what the data tell: any ``nn.Module``, ours or not."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from torch import nn
+
+from modyn_bench.data.preprocessing import InputSpec
+from modyn_bench.errors import RequestError
+
+
+def build_model(config: Mapping[str, Any], inputs: InputSpec) -> nn.Module:
+    """Make the model that a Hydra configuration describes.
+
+    Constructor arguments that are named ``inputs`` or like a field of ``InputSpec``, and that the configuration leaves
+    out or null, are filled in from the data. ``embedding_layer`` in the configuration names the layer whose input is
+    the embedding, as in ``named_modules()``; by default it is the last one that runs.
+
+    Args:
+        config: ``_target_`` and arguments.
+        inputs: What the data tell.
+
+    Raises:
+        RequestError: If the target or its arguments are wrong, or what it makes is no ``nn.Module``.
+
+    Example:
+        >>> build_model({"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 3}, InputSpec(num_classes=3))
+        Linear(in_features=2, out_features=3, bias=True)
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import get_object, instantiate
+
+    values = dict(config)
+    embedding_layer = values.pop("embedding_layer", None)
+    target = values.get("_target_")
+    if not isinstance(target, str):
+        raise RequestError("model._target_ is missing: the import path of a torch.nn.Module, such as my_model.Net")
+    known = {"inputs": inputs} | {field.name: getattr(inputs, field.name) for field in dataclasses.fields(inputs)}
+    try:
+        accepted = _parameters(get_object(target))
+        filled = {name: value for name, value in known.items() if name in accepted and values.get(name) is None}
+        model = instantiate({name: value for name, value in values.items() if name not in filled}, **filled)
+    except (InstantiationException, ImportError, ValueError, TypeError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, RequestError) else error
+        if isinstance(cause, RequestError):
+            raise cause from None
+        raise RequestError(f"model._target_={target} cannot be made: {cause}") from error
+    if not isinstance(model, nn.Module):
+        raise RequestError(f"model._target_={target} makes a {type(model).__name__}, but a torch.nn.Module is needed")
+    if embedding_layer is not None:
+        if embedding_layer not in dict(model.named_modules()):
+            layers = ", ".join(name for name, _ in model.named_modules() if name)
+            raise RequestError(f"model.embedding_layer={embedding_layer} is no layer of {target}; it has {layers}")
+        model.embedding_layer = embedding_layer
+    return model
+
+
+def _parameters(target: Callable[..., Any]) -> Collection[str]:
+    """Return the names of a target's parameters; none for what was compiled without a signature."""
+    try:
+        return inspect.signature(target).parameters.keys()
+    except (TypeError, ValueError):
+        return ()

@@ -1,0 +1,338 @@
+"""The whole method on one page: replay, decide, select, train, predict, commit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from modyn_bench.bookkeeping import Cursor, StageClock, check_decision_point, check_selection, decision_records
+from modyn_bench.config import EvaluationConfig, ReplayConfig
+from modyn_bench.data.replay import Replay
+from modyn_bench.data.store import SampleStore
+from modyn_bench.inference.predict import predict
+from modyn_bench.inference.view import ModelView
+from modyn_bench.observer import Observer, RunStart
+from modyn_bench.runs.directory import RunDirectory
+from modyn_bench.seeding import derive
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.timespan import parse_duration
+from modyn_bench.training.trainer import ModelTrainer, TrainedModel
+from modyn_bench.triggers.base import Trigger
+from modyn_bench.types import (
+    Arrivals,
+    DecisionRecord,
+    IntArray,
+    ModelRecord,
+    Predictions,
+    Selection,
+    TriggerRecord,
+)
+
+
+class Pipeline:
+    """Replays a dataset, retrains when the trigger fires on what the selector returns, and commits every trigger.
+
+    A run that was interrupted goes on after its last committed trigger, and ends with the same bytes.
+
+    Args:
+        store: The dataset.
+        trigger: When to retrain.
+        selector: On which samples.
+        trainer: How.
+        run: The open run directory; committed triggers are resumed from.
+        replay: Which part of the stream, and the delays.
+        evaluation: Batch size and split of the predictions.
+        keep_probabilities: Whether a metric needs all class probabilities.
+        seed: The run's seed.
+        device: Where models predict.
+        precision: Lightning's name of the precision that they predict in.
+        observers: Who is told.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SampleStore,
+        trigger: Trigger,
+        selector: Selector,
+        trainer: ModelTrainer,
+        run: RunDirectory,
+        replay: ReplayConfig,
+        evaluation: EvaluationConfig,
+        keep_probabilities: bool = False,
+        seed: int = 0,
+        device: str = "cpu",
+        precision: str = "32-true",
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.train_split = store.splits["train"]
+        self.test_split = store.splits[evaluation.split]
+        self.trigger = trigger
+        self.selector = selector
+        self.trainer = trainer
+        self.run_directory = run
+        self.replay_config = replay
+        self.evaluation = evaluation
+        self.keep_probabilities = keep_probabilities
+        self.seed = seed
+        self.device = device
+        self.precision = precision
+        self.observers = observers
+        self.replay = Replay(self.train_split, replay)
+        self.clock = StageClock()
+        self.decisions: list[DecisionRecord] = []  # since the last trigger
+        self.model: TrainedModel | None = None
+        first = self.replay.first_key
+        self.cursor = Cursor(first, self.replay.first_time, since_key=first, since_labelled=first)
+        self.view = self._new_view(None)
+
+    def run(self) -> None:
+        """Replay the stream to its end, and commit every trigger and what comes after the last one."""
+        self._resume()
+        for arrivals in self.replay.chunks(self.cursor.next_key):
+            self._advance(arrivals)
+            if self._exhausted:
+                break
+        if self.replay_config.flush and not self._exhausted:
+            self._flush()
+        with self.run_directory.begin(None) as tail:
+            tail.write_decisions(self.decisions)
+            tail.write_stages(self.clock.costs())
+
+    @property
+    def _exhausted(self) -> bool:
+        limit = self.replay_config.max_triggers
+        return limit is not None and self.cursor.num_trained >= limit
+
+    def _advance(self, arrivals: Arrivals) -> None:
+        """Take a chunk: up to each decision in it, and then the rest."""
+        while len(arrivals) and not self._exhausted:
+            with self.clock.measure("decide"):
+                point = self.trigger.next_decision(arrivals)
+            if point is not None:
+                check_decision_point(point, self.trigger, self.cursor, len(arrivals))
+            part, arrivals = arrivals.split(len(arrivals) if point is None else point.position)
+            if len(part):
+                with self.clock.measure("decide", num_samples=len(part)):
+                    self.trigger.consume(part)
+                self.selector.consume(part)
+                self.cursor.next_key = int(part.keys[-1]) + 1
+                self.cursor.last_time = int(part.timestamps[-1])
+                for observer in self.observers:
+                    observer.on_arrivals(self.cursor.last_time, self.cursor.next_key - self.replay.first_key)
+            if point is not None:
+                self._decide(self.cursor.last_time if point.time is None else point.time)
+
+    def _decide(self, now: int) -> None:
+        """Ask the trigger, log what it says, and act on it."""
+        num_labelled = self.replay.num_labelled(now, self.cursor.next_key)
+        self.view.move_to(time=now, num_arrived=self.cursor.next_key, num_labelled=num_labelled)
+        passes = self.view.forward_passes
+        with self.clock.measure("decide"):
+            decision = self.trigger.decide(self.view)
+        passes = self.view.forward_passes - passes
+        self.clock.add("decide", forward_passes=passes)
+        self.cursor.num_empty_periods += decision.num_empty_periods
+        something_new = self.cursor.next_key > self.cursor.since_key or num_labelled > self.cursor.since_labelled
+        fires = decision.fired and something_new
+        index = self.cursor.trigger_index if fires else None
+        records = list(
+            decision_records(
+                decision,
+                self.trigger.name,
+                trigger_index=index,
+                at=now,
+                num_samples_seen=self.cursor.next_key - self.replay.first_key,
+                forward_passes=passes,
+            )
+        )
+        self.decisions.extend(records)
+        for observer in self.observers:
+            observer.on_decisions(records)
+        if fires:
+            self._fire(now, num_labelled)
+        elif decision.fired:  # nothing to train on: absorbed
+            self.cursor.num_empty_periods += 1
+
+    def _flush(self) -> None:
+        """Train on the rest when the stream has ended and its last label has arrived."""
+        now = self.replay.last_time + self.replay.label_delay
+        num_labelled = self.replay.stop_key
+        if self.cursor.next_key > self.cursor.since_key or num_labelled > self.cursor.since_labelled:
+            self._fire(now, num_labelled)
+
+    def _fire(self, now: int, num_labelled: int) -> None:
+        """Select, train, predict, tell the policies, and commit: one trigger."""
+        index = self.cursor.trigger_index
+        selection = self._select(index, num_labelled)
+        predictions = None
+        if len(selection):
+            self._train(selection, num_labelled - 1, index)
+            predictions = self._predict(index)
+        record = self._record(now, num_labelled, selection)
+        self.trigger.on_trigger(record)
+        self.selector.on_trigger(record)
+        self.cursor.trigger_index += 1
+        self.cursor.num_trained += record.model is not None
+        self.cursor.since_key = self.cursor.next_key
+        self.cursor.since_labelled = num_labelled
+        self.cursor.num_empty_periods = 0
+        self._commit(record, selection, predictions)
+        self.decisions = []
+        self.clock.clear()
+        self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)
+        for observer in self.observers:
+            observer.on_trigger(record)
+
+    def _select(self, index: int, num_labelled: int) -> Selection:
+        self._announce("select", index, num_labelled - self.cursor.since_labelled)
+        context = SelectionContext(
+            trigger_index=index,
+            num_labelled=num_labelled,
+            generator=derive(self.seed, "selection", num_labelled - 1),
+            labels=self.replay.labels_of,
+            timestamps=self.replay.timestamps_of,
+        )
+        with self.clock.measure("select"):
+            selection = self.selector.select(context)
+            check_selection(selection, self.selector, self.replay.first_key, num_labelled)
+        self.clock.add("select", num_samples=len(selection))
+        return selection
+
+    def _train(self, selection: Selection, last_key: int, index: int) -> None:
+        self._announce("train", index, len(selection) * self.trainer.config.epochs)
+        with self.clock.measure("train", num_samples=len(selection)):
+            self.model = self.trainer.fit(selection, self.model, last_key=last_key, on_samples=self._on_samples)
+        self.clock.add("train", forward_passes=self.model.forward_passes, backward_passes=self.model.backward_passes)
+
+    def _predict(self, index: int) -> Predictions:
+        assert self.model is not None
+        self._announce("predict", index, len(self.test_split))
+        with self.clock.measure("predict", num_samples=len(self.test_split)):
+            predictions = predict(
+                self.model.module,
+                self.model.preprocessor,
+                self.test_split,
+                batch_size=self.evaluation.batch_size,
+                keep_probabilities=self.keep_probabilities,
+                device=self.device,
+                precision=self.precision,
+                on_samples=self._on_samples,
+            )
+        self.clock.add("predict", forward_passes=len(self.test_split))
+        return predictions
+
+    def _record(self, now: int, num_labelled: int, selection: Selection) -> TriggerRecord:
+        cursor = self.cursor
+        arrived = cursor.next_key - cursor.since_key
+        span: IntArray | None = None
+        if arrived:
+            span = self.replay.timestamps_of(np.array([cursor.since_key, cursor.next_key - 1]))
+        first, last = (None, None) if span is None else (int(span[0]), int(span[1]))
+        model = None
+        if len(selection):
+            assert self.model is not None
+            continues = self.trainer.config.start_from == "previous"
+            model = ModelRecord(
+                model_id=cursor.num_trained,
+                trigger_index=cursor.trigger_index,
+                parent_model_id=cursor.num_trained - 1 if continues and cursor.num_trained else None,
+                data_first_timestamp=first,
+                data_last_timestamp=last,
+                available_at=now + self._activation_delay(len(selection)),
+                num_samples_selected=len(selection),
+                num_epochs=self.model.num_epochs,
+                num_optimizer_steps=self.model.num_optimizer_steps,
+                forward_passes=self.model.forward_passes,
+                backward_passes=self.model.backward_passes,
+            )
+        return TriggerRecord(
+            trigger_index=cursor.trigger_index,
+            fired_at=now,
+            first_timestamp=first,
+            last_timestamp=last,
+            num_arrived=arrived,
+            num_labelled=num_labelled - cursor.since_labelled,
+            num_selected=len(selection),
+            num_empty_periods=cursor.num_empty_periods,
+            labelled_until=num_labelled,
+            model=model,
+            stages=self.clock.costs(),
+        )
+
+    def _activation_delay(self, num_selected: int) -> int:
+        """Return the seconds of stream time between a trigger's decision and its model's service, rounded up."""
+        delay = self.replay_config.activation_delay
+        if delay == 0:
+            return 0
+        if isinstance(delay, Mapping):
+            return math.ceil(float(delay["per_sample"]) * num_selected)
+        if delay == "measured":
+            return math.ceil(next(cost.seconds for cost in self.clock.costs() if cost.stage == "train"))
+        return parse_duration(delay, "replay.activation_delay")
+
+    def _commit(self, record: TriggerRecord, selection: Selection, predictions: Predictions | None) -> None:
+        """Write everything that a resume needs, and what the tables are made of, with one rename at the end."""
+        self._announce("commit", record.trigger_index, 0)
+        with self.run_directory.begin(record.trigger_index) as part:
+            with self.clock.measure("commit"):
+                part.write_selection(selection)
+                if predictions is not None and self.model is not None:
+                    part.write_predictions(predictions)
+                    self.trainer.save(self.model, part.model_path)
+                part.write_decisions(self.decisions)
+                part.write_states(
+                    {
+                        "cursor": self.cursor.state_dict(),
+                        "trigger": self.trigger.state_dict(),
+                        "selector": self.selector.state_dict(),
+                    }
+                )
+            part.write_record(replace(record, stages=self.clock.costs()))
+
+    def _resume(self) -> None:
+        """Go on after the last committed trigger, if there is one."""
+        parts = self.run_directory.parts()
+        records = [part.record for part in parts]
+        if parts:
+            states = parts[-1].states()
+            self.cursor.load_state_dict(states["cursor"])
+            self.trigger.load_state_dict(states["trigger"])
+            self.selector.load_state_dict(states["selector"])
+            if self.cursor.num_trained:
+                self.model = self.trainer.load(self.run_directory.last_model_path())
+            self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)
+        start = RunStart(
+            run_id=self.run_directory.run_id,
+            path=self.run_directory.path,
+            config=self.run_directory.config,
+            num_samples=len(self.replay),
+            first_time=self.replay.first_time,
+            last_time=self.replay.last_time,
+            num_resumed=self.cursor.next_key - self.replay.first_key,
+            committed=records,
+        )
+        for observer in self.observers:
+            observer.on_start(start)
+
+    def _new_view(self, model_id: int | None) -> ModelView:
+        """Return a view of the newest model, with nothing cached."""
+        return ModelView(
+            self.train_split,
+            model_id=model_id,
+            module=None if self.model is None else self.model.module,
+            preprocessor=None if self.model is None else self.model.preprocessor,
+            device=self.device,
+            precision=self.precision,
+        )
+
+    def _announce(self, stage: str, trigger_index: int, num_samples: int) -> None:
+        for observer in self.observers:
+            observer.on_stage(stage, trigger_index, num_samples)
+
+    def _on_samples(self, num_samples: int) -> None:
+        for observer in self.observers:
+            observer.on_samples(num_samples)

@@ -1,0 +1,255 @@
+"""Checking every job of a command before the first one starts, and before torch is imported.
+
+Hydra alone accepts ``+bogus=1``, ``training.epochs=three`` and a missing path. Here every job is composed, its values
+are checked against the schemas, its policies and its dataset recipe are built, and all that is wrong is told at once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from modyn_bench.commands.composing import Composed, Composer, apply_override
+from modyn_bench.commands.messages import listed, nearest
+from modyn_bench.commands.schema import build, check_value
+from modyn_bench.commands.targets import check_imported, check_read
+from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, RunsConfig, TrainingConfig
+from modyn_bench.errors import DataError, RequestError
+
+SCHEMAS: dict[str, type] = {
+    "evaluation": EvaluationConfig,
+    "logger": LoggerConfig,
+    "replay": ReplayConfig,
+    "runs": RunsConfig,
+    "training": TrainingConfig,
+}
+SCALARS: dict[str, Any] = {"seed": int, "root": str, "data_dir": str | None}
+TARGETS = ("dataset", "model", "selector", "trigger")
+KEYS = frozenset((*SCHEMAS, *SCALARS, *TARGETS))
+_READ_BY_TRAINER = {
+    "optimizer": frozenset({"params", "groups"}),
+    "schedule": frozenset({"interval"}),
+    "loss": frozenset({"reduction"}),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job that was found to be in order.
+
+    Attributes:
+        overrides: What was asked for, as on the command line.
+        config: The resolved configuration as plain values, options that the YAML files leave out filled in.
+    """
+
+    overrides: tuple[str, ...]
+    config: dict[str, Any]
+
+
+def check_jobs(overrides: Sequence[str], *, multirun: bool = False) -> list[Job]:
+    """Compose and check every job of a command.
+
+    Args:
+        overrides: Hydra overrides.
+        multirun: Whether values separated by commas, ``range(...)`` and ``glob(...)`` are swept over.
+
+    Returns:
+        The jobs in the order in which they run.
+
+    Raises:
+        RequestError: If anything is wrong with any job; the message tells everything.
+    """
+    checker = _Checker()
+    with Composer() as composer:
+        parsed, unreadable = composer.parse(overrides)
+        if unreadable:
+            raise RequestError("\n".join(unreadable))
+        composed = [composer.compose(job) for job in composer.expand(parsed, multirun=multirun)]
+        complaints = [(job, tuple(dict.fromkeys([*job.problems, *checker.check(job)]))) for job in composed]
+    if any(problems for _, problems in complaints):
+        raise RequestError(_tell(complaints))
+    return [Job(job.overrides, normalise(job.config or {})) for job in composed]
+
+
+def check_evaluation(base: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Change a finished run's evaluation by overrides, and check the outcome.
+
+    Args:
+        base: The ``evaluation`` section that the run was made with.
+        overrides: ``evaluation.KEY=VALUE``, or ``evaluation=OPTION`` for another option of the group.
+
+    Raises:
+        RequestError: If an override is wrong, or is not about the evaluation.
+    """
+    from omegaconf import OmegaConf
+
+    with Composer() as composer:
+        parsed, problems = composer.parse(overrides)
+        for override in parsed:
+            if override.key_or_group.split(".")[0] != "evaluation":
+                problems.append(
+                    f"{override.input_line}: a finished run can only be evaluated anew; keys begin with evaluation."
+                )
+            elif override.is_sweep_override():
+                problems.append(f"{override.input_line}: nothing is swept here; a list is written [a,b]")
+        if problems:
+            raise RequestError("\n".join(problems))
+        choices = [override for override in parsed if override.key_or_group == "evaluation"]
+        if choices:
+            chosen = composer.compose(choices)
+            if chosen.config is None or chosen.problems:
+                raise RequestError("\n".join(chosen.problems))
+            base = chosen.config["evaluation"]
+    config = OmegaConf.create({"evaluation": dict(base)})
+    OmegaConf.set_struct(config, True)
+    problems = [problem for o in parsed if o not in choices for problem in apply_override(config, o)]
+    evaluation = OmegaConf.to_container(config.evaluation, resolve=True)
+    assert isinstance(evaluation, dict)
+    problems += [] if problems else _check_section("evaluation", evaluation)
+    if problems:
+        raise RequestError("\n".join(problems))
+    return asdict(build(EvaluationConfig, {str(key): value for key, value in evaluation.items()}))
+
+
+def normalise(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Fill in what a configuration that was checked leaves out, so that equal options have equal configurations."""
+    full = dict(config)
+    for name, schema in SCHEMAS.items():
+        full[name] = asdict(build(schema, config[name]))
+    return full
+
+
+class _Checker:
+    """Checks configurations; a section that many jobs share is checked once."""
+
+    def __init__(self) -> None:
+        self._answers: dict[str, list[str]] = {}
+
+    def check(self, job: Composed) -> list[str]:
+        config = job.config
+        if config is None:
+            return []
+        problems = [
+            f"{key}: unknown key{nearest(key, KEYS)} (keys: {listed(KEYS)})" for key in config if key not in KEYS
+        ]
+        problems += [f"{key} is missing: choose an option, as in {key}=NAME" for key in sorted(KEYS - set(config))]
+        for name, value in config.items():
+            if name in KEYS - job.unsettled:
+                known = json.dumps([name, value], default=str, sort_keys=True)
+                if known not in self._answers:
+                    self._answers[known] = _check_section(name, value)
+                problems += self._answers[known]
+        return problems
+
+
+def _check_section(name: str, value: object) -> list[str]:
+    if name in SCALARS:
+        return check_value(name, value, SCALARS[name])
+    if not isinstance(value, Mapping):
+        return [f"{name}={value!r} must be a mapping"]
+    if name in TARGETS:
+        return _check_target(name, value)
+    problems = check_value(name, value, SCHEMAS[name])
+    if name == "training" and not problems:
+        for key, read_by_us in _READ_BY_TRAINER.items():
+            problems += check_read(f"training.{key}", value.get(key) or {}, filled_in=read_by_us)
+        weights = value.get("initial_weights")
+        if weights is not None and not Path(weights).is_file():
+            problems.append(f"training.initial_weights={weights}: there is no such file")
+    if problems:
+        return problems
+    section: Any = build(SCHEMAS[name], value)
+    problems = _complaint(section.check)
+    if name == "evaluation":
+        problems += _check_metrics(section)
+    return problems
+
+
+def _check_metrics(evaluation: EvaluationConfig) -> list[str]:
+    from modyn_bench.metrics import check_metric
+
+    return [problem for metric in evaluation.metrics for problem in _complaint(partial(check_metric, metric))]
+
+
+def _check_target(name: str, node: Mapping[str, Any]) -> list[str]:
+    missing = _missing(name, node)
+    if missing:
+        return []  # told as missing already
+    if "_target_" not in node:
+        return [f"{name}._target_ is missing: the option's YAML file must name a class"]
+    if name == "model":
+        return check_read(name, node)
+    problems = check_imported(name, node)
+    return problems or _build_target(name, node)
+
+
+def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
+    """Build a policy or a dataset's recipe; return what it, or its own check, complains of."""
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    try:
+        built: Any = instantiate(dict(node), _convert_="all")
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, RequestError):
+            return [_at(name, node, str(cause))]
+        return [f"{name}: {type(cause).__name__}: {cause}" if cause is not None else f"{name}: {error}"]
+    base = _bases()[name]
+    if not isinstance(built, base):
+        return [f"{name}._target_={node['_target_']} makes a {type(built).__name__}, which is no {base.__name__}"]
+    return _complaint(getattr(built, "check", _no_complaint))
+
+
+def _no_complaint() -> None:
+    """Stand in for the check of a policy, whose constructor has checked everything."""
+
+
+def _bases() -> dict[str, type]:
+    from modyn_bench.data.recipes.base import Recipe
+    from modyn_bench.selectors.base import Selector
+    from modyn_bench.triggers.base import Trigger
+
+    return {"dataset": Recipe, "selector": Selector, "trigger": Trigger}
+
+
+def _at(name: str, node: Mapping[str, Any], message: str) -> str:
+    """Name the key that a policy complains of, where the message does not."""
+    return message if message.startswith(f"{name}.") else f"{name} ({node['_target_']}): {message}"
+
+
+def _missing(name: str, value: object) -> bool:
+    """Tell whether a value somewhere in a section must still be given."""
+    if isinstance(value, Mapping):
+        return any(_missing(name, item) for item in value.values())
+    return value == "???"
+
+
+def _complaint(check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except (RequestError, DataError, OSError) as error:
+        return [str(error)]
+    return []
+
+
+def _tell(complaints: Sequence[tuple[Composed, tuple[str, ...]]]) -> str:
+    """Write down what is wrong, once for all jobs that have the same problems."""
+    jobs_of: dict[tuple[str, ...], list[Composed]] = {}
+    for job, problems in complaints:
+        if problems:
+            jobs_of.setdefault(problems, []).append(job)
+    lines: list[str] = []
+    for problems, jobs in jobs_of.items():
+        if len(complaints) > 1:
+            first = " ".join(jobs[0].overrides)
+            of_all = f"{len(jobs)} of {len(complaints)} jobs"
+            lines.append(
+                f"in all {len(jobs)} jobs:" if len(jobs) == len(complaints) else f"in {of_all} (first: {first}):"
+            )
+        lines += problems
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Run directories: identity, atomic commits, resume, and many runs as frames."""

@@ -1,0 +1,170 @@
+"""Many runs as tidy frames: the way into analyses, reports and notebooks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modyn_bench.errors import RunError
+from modyn_bench.runs.directory import DONE, EVALUATIONS
+from modyn_bench.runs.files import damaged, read_table
+from modyn_bench.runs.listing import Paths, Skipped, find_runs
+from modyn_bench.runs.lock import locked_by
+from modyn_bench.runs.manifest import read_manifest
+from modyn_bench.runs.naming import GROUPS, choice, flatten, name_runs
+from modyn_bench.runs.tables import TABLES, arrow_schema
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+_OF_AN_EVALUATION = ("evaluations", "composite")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Finished runs as frames. Every frame has a ``run_id`` column; times are int64 UTC seconds.
+
+    Whole numbers that may be null are ``Int64``, null numbers are NaN. Rows are in the order of the runs, then of the
+    table.
+
+    Attributes:
+        triggers: trigger_index, fired_at (stream time of the decision), first_timestamp, last_timestamp (of the samples
+            that arrived since the last trigger), num_arrived, num_labelled, num_selected, num_empty_periods, model_id
+            (null if nothing was trained).
+        models: model_id (0, 1, … in trigger order), trigger_index, parent_model_id, data_first_timestamp,
+            data_last_timestamp (of the arrivals of its trigger), available_at, num_samples_selected, num_epochs,
+            num_optimizer_steps, forward_passes, backward_passes.
+        decisions: One row per decision, ensemble members included: trigger_index (null if nothing fired), policy,
+            at_timestamp, num_samples_seen, score, threshold, fired, warmup, forward_passes.
+        evaluations: One row per window, model and metric: window_set, window_id, window_start, window_end, anchor,
+            split, model_id, metric, value (null where undefined), num_samples, currently_active, currently_trained.
+        composite: window_set, variant (currently_active, currently_trained), metric, aggregate, value, coverage,
+            num_windows, num_triggers.
+        stages: trigger_index (null after the last trigger), stage, seconds, num_samples, forward_passes,
+            backward_passes.
+        configs: One row per run: name and policy (see below), path, fingerprint, created, reproducible, what dataset,
+            model, trigger and selector are called, and every key of the resolved configuration, dotted, such as
+            ``training.epochs``; null where a run has no such key.
+        names: run_id -> a short, unique label made of what differs between the runs, such as ``time / uniform``.
+        policies: run_id -> the same, shared by runs that differ by their seed alone.
+        unfinished: Runs that are not done yet, and whether they are running.
+        skipped: What was no run, could not be read, or is there twice, and why.
+    """
+
+    triggers: pd.DataFrame
+    models: pd.DataFrame
+    decisions: pd.DataFrame
+    evaluations: pd.DataFrame
+    composite: pd.DataFrame
+    stages: pd.DataFrame
+    configs: pd.DataFrame
+    names: dict[str, str]
+    policies: dict[str, str]
+    unfinished: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __repr__(self) -> str:
+        return f"Runs({len(self)} runs, {len(self.unfinished)} unfinished, {len(self.skipped)} skipped)"
+
+
+def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
+    """Load finished runs.
+
+    Args:
+        paths: A root of runs, a run directory, or several of either (the result of a glob, say).
+        evaluation: The id of an evaluation under other options (``evaluations/<id>``) to take evaluations and composite
+            from; default: the one that the runs were made with.
+
+    Raises:
+        RequestError: If a path does not exist.
+    """
+    found, skipped = find_runs(paths)
+    unfinished: list[Skipped] = []
+    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]] = {}
+    for path in found:
+        try:
+            manifest = read_manifest(path)
+            if not (path / DONE).exists():
+                holder = locked_by(path)
+                reason = "it is resumable: run the same command again" if holder is None else f"it is run by {holder}"
+                unfinished.append(Skipped(path, reason))
+                continue
+            run = str(manifest["run_id"])
+            if run in loaded:
+                skipped.append(Skipped(path, f"it is a copy of {loaded[run][0]}"))
+                continue
+            loaded[run] = path, manifest, _read_tables(path, run, evaluation)
+        except RunError as error:
+            skipped.append(Skipped(path, str(error)))
+    manifests = [manifest for _, manifest, _ in loaded.values()]
+    names = dict(zip(loaded, name_runs(manifests), strict=True))
+    policies = dict(zip(loaded, name_runs(manifests, seeds=False), strict=True))
+    frames = {name: _frame(name, [tables[name] for _, _, tables in loaded.values()]) for name in TABLES}
+    return Runs(
+        **frames,
+        configs=_configs([(path, manifest) for path, manifest, _ in loaded.values()], names, policies),
+        names=names,
+        policies=policies,
+        unfinished=tuple(unfinished),
+        skipped=tuple(skipped),
+    )
+
+
+def _read_tables(path: Path, run: str, evaluation: str | None) -> dict[str, pa.Table]:
+    import pyarrow as pa
+
+    tables = {}
+    for name, columns in TABLES.items():
+        folder = path / EVALUATIONS / evaluation if evaluation and name in _OF_AN_EVALUATION else path
+        file = folder / f"{name}.parquet"
+        table = read_table(file)
+        missing = set(columns) - set(table.column_names)
+        if missing:
+            raise damaged(file, f"lacks the columns {', '.join(sorted(missing))}")
+        try:
+            table = table.select(list(columns)).cast(arrow_schema(columns))
+        except (ValueError, pa.ArrowException) as error:
+            raise damaged(file, f"has columns of other types ({error})") from None
+        tables[name] = table.add_column(0, "run_id", pa.array([run] * len(table), pa.string()))
+    return tables
+
+
+def _frame(name: str, tables: list[pa.Table]) -> pd.DataFrame:
+    import pandas as pd
+    import pyarrow as pa
+
+    schema = pa.schema([pa.field("run_id", pa.string()), *arrow_schema(TABLES[name])])
+    table = pa.concat_tables([part.cast(schema) for part in tables]) if tables else schema.empty_table()
+    nullable = {pa.int64(): pd.Int64Dtype()}
+    return pd.DataFrame(
+        {
+            field.name: table[field.name].to_pandas(types_mapper=nullable.get if field.nullable else None)
+            for field in schema
+        }
+    )
+
+
+def _configs(runs: list[tuple[Path, dict[str, Any]]], names: dict[str, str], policies: dict[str, str]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {
+            "run_id": manifest["run_id"],
+            "name": names[manifest["run_id"]],
+            "policy": policies[manifest["run_id"]],
+            "path": str(path),
+            "fingerprint": manifest["fingerprint"],
+            "created": manifest["created"],
+            "reproducible": manifest["reproducible"],
+            **{group: choice(group, manifest) for group in GROUPS},
+            **flatten(manifest["config"]),
+        }
+        for path, manifest in runs
+    ]
+    columns = ["run_id", "name", "policy", "path", "fingerprint", "created", "reproducible", *GROUPS]
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)

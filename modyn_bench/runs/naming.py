@@ -1,0 +1,127 @@
+"""Short labels for runs, made of what differs between them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from modyn_bench.runs.identity import is_path_key, short_name
+
+GROUPS = ("dataset", "model", "trigger", "selector")
+_UNNAMED = ("root", "data_dir", "logger", "hydra", "experiment", "evaluation", "runs", "seed", "replay.chunk_size")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings to dotted keys; lists stay as they are.
+
+    Example:
+        >>> flatten({"seed": 0, "trigger": {"every": "1y"}})
+        {'seed': 0, 'trigger.every': '1y'}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> list[str]:
+    """Return a label per run, made of what differs between them.
+
+    First dataset, model, trigger and selector where they differ, each with those of its own options that differ among
+    the runs that chose it, then other keys. A run that differs from none is called by its trigger and selector.
+
+    Args:
+        manifests: The runs' manifests.
+        seeds: Tell seeds apart, and any two runs that are still called the same, so that labels are unique. Without,
+            runs that differ by their seed alone share a label.
+
+    Example:
+        >>> time = {"_target_": "triggers.time.Time", "every": "1y"}
+        >>> configs = [{"trigger": time | {"every": every}, "training": {"epochs": 1}} for every in ("1y", "26w")]
+        >>> configs += [{"trigger": {"_target_": "triggers.amount.Amount"}, "training": {"epochs": 1}}]
+        >>> name_runs([{"config": config, "fingerprint": "f", "dataset": {"name": "arxiv"}} for config in configs])
+        ['time every=1y', 'time every=26w', 'amount']
+    """
+    parts: list[list[str]] = [[] for _ in manifests]
+    for group in GROUPS:
+        _name_group(group, manifests, parts)
+    rest = [
+        {key: value for key, value in flatten(manifest["config"]).items() if not _is_below(key, (*GROUPS, *_UNNAMED))}
+        for manifest in manifests
+    ]
+    for part, options in zip(parts, _differing(rest), strict=True):
+        part.extend(options)
+    _tell_apart(parts, [f"data={manifest['fingerprint'][:6]}" for manifest in manifests])
+    if seeds and len({manifest["config"].get("seed") for manifest in manifests}) > 1:
+        for part, manifest in zip(parts, manifests, strict=True):
+            part.append(f"seed={manifest['config'].get('seed')}")
+    names = [" / ".join(part) or _default_name(manifest) for part, manifest in zip(parts, manifests, strict=True)]
+    counts = Counter(names)
+    if seeds and len(counts) < len(names):
+        hashes = [str(manifest["run_id"]).rpartition("-")[2] for manifest in manifests]
+        return [f"{name} / {own}" if counts[name] > 1 else name for name, own in zip(names, hashes, strict=True)]
+    return names
+
+
+def choice(group: str, manifest: Mapping[str, Any]) -> str:
+    """Return what a run's choice in a group is called; a dataset by the name it has in its store."""
+    if group == "dataset" and manifest["dataset"].get("name"):
+        return str(manifest["dataset"]["name"])
+    return short_name(manifest["config"].get(group))
+
+
+def _name_group(group: str, manifests: Sequence[Mapping[str, Any]], parts: list[list[str]]) -> None:
+    """Add what tells a group's choices apart: their names, and the options in which equal choices differ."""
+    choices = [choice(group, manifest) for manifest in manifests]
+    shown: list[list[str]] = [[name] if len(set(choices)) > 1 else [] for name in choices]
+    for name in set(choices):
+        members = [index for index, other in enumerate(choices) if other == name]
+        options = []
+        for index in members:
+            config = manifests[index]["config"].get(group)
+            flat = flatten(config) if isinstance(config, Mapping) else {}
+            options.append(
+                {key: value for key, value in flat.items() if group != "dataset" or not is_path_key(key)},
+            )
+        for index, differing in zip(members, _differing(options), strict=True):
+            shown[index].extend(differing)
+    for part, words in zip(parts, shown, strict=True):
+        if words:
+            part.append(" ".join(words))
+
+
+def _differing(options: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return, for each mapping, ``key=value`` of the keys whose values are not the same in all."""
+    keys = dict.fromkeys(key for option in options for key in option)
+    differing = [key for key in keys if len({_text(option[key]) if key in option else None for option in options}) > 1]
+    last = Counter(key.rpartition(".")[2] for key in differing)
+    short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in differing}
+    return [[f"{short[key]}={_text(option[key])}" for key in differing if key in option] for option in options]
+
+
+def _tell_apart(parts: list[list[str]], words: Sequence[str]) -> None:
+    """Add a word to the parts of those that are otherwise called the same, if their words differ."""
+    same: dict[tuple[str, ...], list[int]] = {}
+    for index, part in enumerate(parts):
+        same.setdefault(tuple(part), []).append(index)
+    for members in same.values():
+        if len({words[index] for index in members}) > 1:
+            for index in members:
+                parts[index].append(words[index])
+
+
+def _default_name(manifest: Mapping[str, Any]) -> str:
+    return " / ".join(choice(group, manifest) for group in ("trigger", "selector"))
+
+
+def _is_below(key: str, places: Sequence[str]) -> bool:
+    return any(key == place or key.startswith(f"{place}.") for place in places)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=str)

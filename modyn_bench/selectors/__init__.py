@@ -1,0 +1,1 @@
+"""Which samples to train on: one policy per file."""

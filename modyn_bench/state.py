@@ -1,0 +1,58 @@
+"""State of policies: plain values that go to disk as JSON and npz, never as pickle."""
+
+from __future__ import annotations
+
+import copy
+from typing import ClassVar
+
+import numpy as np
+
+from modyn_bench.errors import RunError
+from modyn_bench.types import State
+
+_PLAIN = (int, float, str, bool, type(None), list, dict, np.ndarray)
+
+
+class Stateful:
+    """Gives a class ``state_dict`` and ``load_state_dict`` over the fields that ``state_fields`` names.
+
+    What the constructor was given is configuration and is not saved; what changes while the stream runs is state and
+    must be named here, or a resumed run differs from an uninterrupted one.
+
+    Example:
+        >>> class Counter(Stateful):
+        ...     state_fields = ("count",)
+        ...     def __init__(self) -> None:
+        ...         self.count = 0
+        >>> counter = Counter(); counter.count = 3
+        >>> other = Counter(); other.load_state_dict(counter.state_dict()); other.count
+        3
+    """
+
+    state_fields: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> State:
+        """Return a copy of the whole state: numbers, strings, ``None``, lists and dictionaries of these, arrays."""
+        state: State = {}
+        for name in self.state_fields:
+            value = getattr(self, name)
+            if isinstance(value, np.generic):
+                value = value.item()
+            if not isinstance(value, _PLAIN):
+                raise TypeError(f"{type(self).__name__}.{name} holds a {type(value).__name__}, which no state may hold")
+            state[name] = copy.deepcopy(value)
+        return state
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over a state that ``state_dict`` of the same configuration returned.
+
+        Raises:
+            RunError: If the state's fields are not this class's.
+        """
+        if set(state) != set(self.state_fields):
+            raise RunError(
+                f"the state saved for {type(self).__name__} has the fields {sorted(state)}, "
+                f"but the class has {sorted(self.state_fields)}: it was written by another version or policy"
+            )
+        for name in self.state_fields:
+            setattr(self, name, copy.deepcopy(state[name]))

@@ -1,0 +1,156 @@
+"""A trained model on disk: safetensors and JSON, the same bytes for the same model, never pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.training.optimizers import OptimizerState
+
+WEIGHTS = "model.safetensors"
+OPTIMIZERS = "optimizers.safetensors"
+DESCRIPTION = "model.json"
+
+
+def write_weights(module: nn.Module, file: Path) -> dict[str, str]:
+    """Write a model's state, and return the names that share another one's tensor, which is written once.
+
+    Raises:
+        RequestError: If the state holds what is no tensor.
+    """
+    kept: dict[tuple[Any, ...], str] = {}
+    tensors, aliases = {}, {}
+    for name, value in module.state_dict().items():
+        if not isinstance(value, torch.Tensor):
+            raise RequestError(f"the model's state holds {name}, a {type(value).__name__}: only tensors can be saved")
+        identity = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if value.numel() and identity in kept:
+            aliases[name] = kept[identity]
+            continue
+        kept[identity] = name
+        tensors[name] = value.detach().cpu().contiguous().clone() if value._base is not None else _plain(value)
+    save_file(tensors, file)
+    return aliases
+
+
+def read_weights(module: nn.Module, file: Path, aliases: Mapping[str, str]) -> None:
+    """Fill a model with the state that ``write_weights`` wrote.
+
+    Raises:
+        RunError: If the file is damaged, or belongs to another model.
+    """
+    tensors = _read(file)
+    tensors |= {name: tensors[source] for name, source in aliases.items() if source in tensors}
+    _fill(module, tensors, RunError, f"{file} does not belong to the configured model")
+
+
+def read_initial_weights(module: nn.Module, file: Path) -> None:
+    """Fill a model with weights that a user gave.
+
+    Raises:
+        RequestError: If the file is absent or no safetensors file, or names or shapes are not the model's.
+    """
+    key = f"training.initial_weights={file}"
+    if not file.is_file():
+        raise RequestError(f"{key} is not there: expected a safetensors file")
+    try:
+        tensors = load_file(file)
+    except SafetensorError as error:
+        raise RequestError(f"{key} is no safetensors file: {error}") from error
+    _fill(module, tensors, RequestError, f"{key} does not fit the configured model")
+
+
+def write_optimizers(states: Mapping[str, OptimizerState], file: Path) -> dict[str, Any]:
+    """Write the tensors of optimisers' states, and return their numbers as plain values for JSON."""
+    tensors: dict[str, torch.Tensor] = {}
+    numbers: dict[str, Any] = {}
+    for optimizer, parameters in states.items():
+        numbers[optimizer] = {}
+        for parameter, values in parameters.items():
+            plain = {}
+            for key, value in values.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"{optimizer}/{parameter}/{key}"] = _plain(value)
+                elif value is None or isinstance(value, int | float | str | bool):
+                    plain[key] = value
+                else:
+                    raise RequestError(
+                        f"training.carry_optimizer=true: optimiser {optimizer} keeps {key}, a {type(value).__name__}, "
+                        "which cannot be saved; only tensors and numbers can"
+                    )
+            numbers[optimizer][parameter] = plain
+    save_file(tensors, file)
+    return numbers
+
+
+def read_optimizers(file: Path, numbers: Mapping[str, Any]) -> dict[str, OptimizerState]:
+    """Return the optimisers' states that ``write_optimizers`` wrote."""
+    states: dict[str, OptimizerState] = {
+        optimizer: {parameter: dict(values) for parameter, values in parameters.items()}
+        for optimizer, parameters in numbers.items()
+    }
+    for name, tensor in _read(file).items():
+        optimizer, parameter, key = name.split("/")
+        states[optimizer][parameter][key] = tensor
+    return states
+
+
+def write_description(values: Mapping[str, Any], file: Path) -> None:
+    """Write plain values as JSON, keys in a fixed order."""
+    file.write_text(json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_description(file: Path) -> dict[str, Any]:
+    """Read what ``write_description`` wrote.
+
+    Raises:
+        RunError: If the file is absent or damaged.
+    """
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{file} cannot be read ({error}): the model is damaged; delete the run and start it anew"
+        ) from error
+    if not isinstance(values, dict):
+        raise RunError(f"{file} holds no description of a model: delete the run and start it anew")
+    return values
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().cpu().contiguous()
+
+
+def _read(file: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise RunError(
+            f"{file} cannot be read ({error}): the model is damaged; delete the run and start it anew"
+        ) from error
+
+
+def _fill(
+    module: nn.Module, tensors: Mapping[str, torch.Tensor], error: type[RunError | RequestError], what: str
+) -> None:
+    expected = module.state_dict()
+    missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
+    shapes = [
+        f"{name} is {tuple(tensors[name].shape)} there and {tuple(expected[name].shape)} in the model"
+        for name in expected.keys() & tensors.keys()
+        if tensors[name].shape != expected[name].shape
+    ]
+    problems = [f"it lacks {', '.join(missing)}"] if missing else []
+    problems += [f"it has {', '.join(unexpected)}, which the model has not"] if unexpected else []
+    problems += sorted(shapes)
+    if problems:
+        raise error(f"{what}: {'; '.join(problems)}")
+    module.load_state_dict(tensors)

@@ -1,0 +1,153 @@
+"""The Lightning module: manual optimisation always, with weights, accumulation and clipping of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from modyn_bench.config import TrainingConfig
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.inference.forward import as_input, check_outputs, model_dtype
+from modyn_bench.training.batches import Batch
+from modyn_bench.training.optimizers import (
+    OptimizerState,
+    build_optimizers,
+    build_schedules,
+    clip_gradients,
+    restore_states,
+)
+from modyn_bench.training.plan import TrainingPlan
+
+
+class TrainingModule(pl.LightningModule):
+    """Trains a model on batches whose losses are summed with weights.
+
+    The gradient of an optimiser step is that of ``(1/N) Σ wᵢ lossᵢ`` over its N samples, accumulated batches and other
+    devices included.
+
+    Args:
+        model: The model; it is trained in place.
+        config: Optimisers, schedule, clipping, precision.
+        plan: Steps and epochs of this training.
+        loss: Maps logits (B, C) and labels (B,) to losses (B,).
+        num_classes: Number of classes.
+        optimizer_states: What optimisers start with, by name.
+        on_samples: Told how many more samples are done.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        config: TrainingConfig,
+        plan: TrainingPlan,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        num_classes: int,
+        optimizer_states: Mapping[str, OptimizerState],
+        on_samples: Callable[[int], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = model
+        self.num_steps = 0
+        self.named_optimizers: dict[str, Optimizer] = {}
+        self._config = config
+        self._plan = plan
+        self._loss = loss
+        self._num_classes = num_classes
+        self._initial_states = optimizer_states
+        self._on_samples = on_samples
+        self._schedules: list[LRScheduler] = []
+        self._interval = "step"
+        self._losses: list[torch.Tensor] = []
+        self._dtype_of_inputs = model_dtype(config.precision)
+        self._norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+        self._forward: Callable[..., Any] = torch.compile(model) if config.compile else model
+
+    def __setattr__(self, name: str, value: Any) -> None:  # noqa: ANN401 - an attribute is what it is
+        """Set an attribute; what can be no parameter or module goes the short way, as Lightning sets 30 a step."""
+        if value is None or isinstance(value, str | int):
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Make the optimisers, when the model lies on its device, and give them the state they carry on."""
+        self.named_optimizers = build_optimizers(self._config.optimizer, self.model)
+        restore_states(self.named_optimizers, self._initial_states, self.model)
+        self._schedules, self._interval = build_schedules(
+            self._config.schedule,
+            self.named_optimizers,
+            num_steps=self._plan.num_optimizer_steps,
+            num_epochs=self._plan.num_epochs,
+        )
+        return list(self.named_optimizers.values())
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Leave a batch where it is; ``training_step`` moves its tensors."""
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Pass a batch forward and backward, and step where the plan says so."""
+        single = len(batch) == 1 and self._norms and self.model.training
+        if single:  # one sample has no variance to normalise by: the running one is used
+            for layer in self._norms:
+                layer.eval()
+        loss = self._batch_loss(batch)
+        self.manual_backward(loss)
+        self._losses.append(loss.detach())
+        if single:
+            for layer in self._norms:
+                layer.train()
+        if batch.steps:
+            self._step()
+        if self._on_samples is not None:
+            self._on_samples(len(batch))
+
+    def on_train_epoch_end(self) -> None:
+        """Move epoch-wise schedules on, and stop a training that diverged."""
+        if self._interval == "epoch":
+            for schedule in self._schedules:
+                schedule.step()
+        losses, self._losses = torch.stack(self._losses), []
+        finite = torch.isfinite(losses)
+        if not finite.all():
+            batch = int((~finite).nonzero()[0])
+            raise RunError(
+                f"training diverged: the loss of batch {batch} of epoch {self.current_epoch} (both from 0) is "
+                f"{losses[batch].item()}; lower training.optimizer.lr, or set training.clip_norm"
+            )
+
+    def _batch_loss(self, batch: Batch) -> torch.Tensor:
+        device = self.device
+        outputs = self._forward(as_input(batch.inputs, device, self._dtype_of_inputs))
+        logits = check_outputs(outputs, len(batch), self._num_classes, self.model)
+        losses = self._loss(logits.float(), batch.labels.to(device))
+        if losses.shape != (len(batch),):
+            raise RequestError(
+                f"training.loss returned shape {tuple(losses.shape)} for {len(batch)} samples, but one loss per sample "
+                "is needed: give a loss that takes reduction=none"
+            )
+        if batch.weights is not None:
+            losses = losses * batch.weights.to(device)
+        return losses.sum() * batch.scale
+
+    def _step(self) -> None:
+        """Step every optimiser, clip before and clear the gradients after."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if self._config.clip_norm is not None:
+            clip_gradients(self.model, self._config.clip_norm, loss_scale=1.0 if scaler is None else scaler.get_scale())
+        optimizers = self.optimizers()
+        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.num_steps += 1
+        if self._interval == "step":
+            for schedule in self._schedules:
+                schedule.step()

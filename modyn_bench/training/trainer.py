@@ -1,0 +1,244 @@
+"""Training a model at a trigger: initial weights, data, a fresh Lightning Trainer, and what is carried on."""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from modyn_bench.config import TrainingConfig
+from modyn_bench.data.preprocessing import Preprocessor
+from modyn_bench.data.store import Schema, Split
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.inference.forward import model_dtype
+from modyn_bench.models.build import build_model
+from modyn_bench.seeding import forked_torch_state
+from modyn_bench.training import files
+from modyn_bench.training.batches import TrainingBatches
+from modyn_bench.training.lightning import run_lightning
+from modyn_bench.training.module import TrainingModule
+from modyn_bench.training.optimizers import OptimizerState, optimizer_states
+from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.training.targets import make
+from modyn_bench.types import Selection
+
+
+@dataclass
+class TrainedModel:
+    """A model, what its trainer carries on, and what training it cost.
+
+    Attributes:
+        module: The model, on the CPU.
+        preprocessor: Fitted on the first trigger's data, or on all.
+        optimizer_states: Of each optimiser, by its name, if the next training carries them on; else empty.
+        num_epochs: Epochs begun.
+        num_optimizer_steps: Steps of all optimisers together count once.
+        forward_passes: Samples passed forward.
+        backward_passes: Samples passed backward.
+    """
+
+    module: nn.Module
+    preprocessor: Preprocessor
+    optimizer_states: dict[str, OptimizerState] = field(default_factory=dict)
+    num_epochs: int = 0
+    num_optimizer_steps: int = 0
+    forward_passes: float = 0.0
+    backward_passes: float = 0.0
+
+
+class ModelTrainer:
+    """Trains, saves and loads the models of one run.
+
+    Args:
+        model: The model's Hydra configuration: ``_target_`` and arguments.
+        config: How to train.
+        schema: The dataset's columns and classes.
+        split: Where the samples lie.
+        seed: The run's seed.
+
+    Raises:
+        RequestError: If the configuration asks for what cannot be done.
+    """
+
+    def __init__(
+        self, *, model: Mapping[str, Any], config: TrainingConfig, schema: Schema, split: Split, seed: int
+    ) -> None:
+        config.check()
+        if config.devices > 1:
+            raise RequestError(f"training.devices={config.devices}: training on several devices is not offered: use 1")
+        self.config = config
+        self._model = dict(model)
+        self._schema = schema
+        self._split = split
+        self._seed = seed
+        self._loss = make(config.loss, "training.loss", reduction="none", **_options(config.loss))
+        torch.set_num_threads(config.threads)
+
+    def fit(
+        self,
+        selection: Selection,
+        parent: TrainedModel | None,
+        *,
+        last_key: int,
+        on_samples: Callable[[int], None] | None = None,
+    ) -> TrainedModel:
+        """Train a model on a selection. The parent stays as it is.
+
+        Args:
+            selection: The trigger training set.
+            parent: The last model; ``None`` at the first trigger.
+            last_key: The last key of the data, which all seeds derive from.
+            on_samples: Told how many more samples are done.
+
+        Raises:
+            RequestError: If the selection is empty, or the model and the configuration do not fit together.
+            RunError: If the training diverges.
+        """
+        plan = TrainingPlan(len(selection), self.config, self._seed, last_key)
+        torch.set_num_threads(self.config.threads)
+        preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
+        module = self._initial_module(preprocessor, parent, last_key)
+        carries = self.config.carry_optimizer and parent is not None
+        training = TrainingModule(
+            module,
+            config=self.config,
+            plan=plan,
+            loss=self._loss,
+            num_classes=self._schema.num_classes,
+            optimizer_states=parent.optimizer_states if carries and parent is not None else {},
+            on_samples=on_samples,
+        )
+        batches = TrainingBatches(
+            {name: self._split.columns[name] for name in preprocessor.outputs},
+            self._split.labels,
+            selection.keys,
+            selection.weights,
+            plan=plan,
+            preprocessor=preprocessor,
+        )
+        try:
+            with forked_torch_state(self._seed, "training", last_key, "steps"):
+                run_lightning(training, batches, self.config, max_epochs=plan.num_epochs)
+        finally:
+            batches.close()
+        _check_finite(module)
+        states = optimizer_states(training.named_optimizers, module) if self.config.carry_optimizer else {}
+        for parameter in module.parameters():
+            parameter.grad = None
+        trained = TrainedModel(
+            module=module,
+            preprocessor=preprocessor,
+            optimizer_states=states,
+            num_epochs=plan.num_epochs,
+            num_optimizer_steps=training.num_steps,
+            forward_passes=float(plan.num_passes),
+            backward_passes=float(plan.num_passes),
+        )
+        del training, batches
+        collect_garbage()
+        return trained
+
+    def save(self, trained: TrainedModel, directory: Path) -> None:
+        """Write a model and what the next training carries on: the same bytes for the same model.
+
+        Args:
+            trained: What to write.
+            directory: Made if it is absent.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        aliases = files.write_weights(trained.module, directory / files.WEIGHTS)
+        numbers: dict[str, Any] = {}
+        if trained.optimizer_states:
+            numbers = files.write_optimizers(trained.optimizer_states, directory / files.OPTIMIZERS)
+        description = {
+            "aliases": aliases,
+            "optimizers": numbers,
+            "preprocessing": trained.preprocessor.to_json(),
+            "num_epochs": trained.num_epochs,
+            "num_optimizer_steps": trained.num_optimizer_steps,
+            "forward_passes": trained.forward_passes,
+            "backward_passes": trained.backward_passes,
+        }
+        files.write_description(description, directory / files.DESCRIPTION)
+
+    def load(self, directory: Path) -> TrainedModel:
+        """Read a model that ``save`` of the same configuration wrote; training goes on from it bit by bit.
+
+        Args:
+            directory: Where it lies.
+
+        Raises:
+            RunError: If it is damaged, or belongs to another configuration.
+        """
+        values = files.read_description(directory / files.DESCRIPTION)
+        try:
+            preprocessor = Preprocessor.from_json(values["preprocessing"], self._schema)
+            module = self._build(preprocessor)
+            files.read_weights(module, directory / files.WEIGHTS, values["aliases"])
+            states: dict[str, OptimizerState] = {}
+            if values["optimizers"]:
+                states = files.read_optimizers(directory / files.OPTIMIZERS, values["optimizers"])
+            return TrainedModel(
+                module=module,
+                preprocessor=preprocessor,
+                optimizer_states=states,
+                num_epochs=values["num_epochs"],
+                num_optimizer_steps=values["num_optimizer_steps"],
+                forward_passes=values["forward_passes"],
+                backward_passes=values["backward_passes"],
+            )
+        except KeyError as error:
+            raise RunError(
+                f"{directory / files.DESCRIPTION} lacks {error}: delete the run and start it anew"
+            ) from error
+
+    def _fit_preprocessor(self, selection: Selection) -> Preprocessor:
+        everything = self.config.fit_on == "all"
+        keys = np.arange(len(self._split), dtype=np.int64) if everything else selection.keys
+        return Preprocessor.fit(self._schema, self._split, keys)
+
+    def _initial_module(self, preprocessor: Preprocessor, parent: TrainedModel | None, last_key: int) -> nn.Module:
+        if parent is not None and self.config.start_from == "previous":
+            return copy.deepcopy(parent.module)
+        module = self._build(preprocessor, last_key)
+        if self.config.initial_weights is not None and self.config.start_from != "scratch":
+            files.read_initial_weights(module, Path(self.config.initial_weights))
+        return module
+
+    def _build(self, preprocessor: Preprocessor, last_key: int = 0) -> nn.Module:
+        with forked_torch_state(self._seed, "training", last_key, "initialisation"):
+            module = build_model(self._model, preprocessor.inputs)
+        return module.to(model_dtype(self.config.precision))
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in ("_target_", "reduction")}
+
+
+def _check_finite(module: nn.Module) -> None:
+    """Raise if the last step, whose effect no loss has shown, left weights that are not finite."""
+    for name, parameter in module.named_parameters():
+        if not torch.isfinite(parameter.detach().sum()) and not torch.isfinite(parameter.detach()).all():
+            raise RunError(
+                f"training diverged: parameter {name} is not finite after the last step; lower training.optimizer.lr, "
+                "or set training.clip_norm"
+            )
+
+
+_frozen = False
+
+
+def collect_garbage() -> None:
+    """Free what Lightning's reference cycles hold; what importing left behind is frozen once, and never visited."""
+    global _frozen
+    gc.collect()
+    if not _frozen:
+        gc.freeze()
+        _frozen = True

@@ -1,0 +1,93 @@
+"""The contract of a triggering policy.
+
+A policy says where it next decides, takes what comes before, decides, and is told of every trigger, its own or
+another's. The pipeline, and any ensemble, calls it like this::
+
+    point = trigger.next_decision(arrivals)        # pure; None: no decision within these arrivals
+    part, arrivals = arrivals.split(point.position)
+    trigger.consume(part)                          # never empty
+    decision = trigger.decide(view)
+    trigger.on_trigger(record)                     # after every trigger, whoever fired
+
+The result may not depend on how the stream is cut into arrivals.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modyn_bench.state import Stateful
+from modyn_bench.types import Arrivals, Decision, DecisionPoint, IntArray, TriggerRecord
+
+
+class View(Protocol):
+    """What a policy may look at when it decides: the newest model, and the samples that have arrived. Read-only.
+
+    n keys in, n rows out, in the order of the keys. A key that has not arrived is refused, and so is the label of a
+    sample whose label has not arrived.
+    """
+
+    @property
+    def model_id(self) -> int | None:
+        """The newest model's id; ``None`` before the first training."""
+
+    @property
+    def time(self) -> int:
+        """Stream time of the decision, in UTC seconds."""
+
+    @property
+    def num_arrived(self) -> int:
+        """Keys below this have arrived."""
+
+    @property
+    def num_labelled(self) -> int:
+        """The labels of keys below this have arrived."""
+
+    @property
+    def forward_passes(self) -> float:
+        """Sample passes through a model since the last trigger; a key that is cached costs nothing."""
+
+    def embed(self, keys: IntArray) -> NDArray[np.float32]:
+        """Return the newest model's embeddings (the input of its last layer), shape (n, d)."""
+
+    def predict(self, keys: IntArray) -> NDArray[np.float32]:
+        """Return the newest model's class probabilities, shape (n, C)."""
+
+    def features(self, keys: IntArray) -> dict[str, np.ndarray]:
+        """Return the samples' input columns as stored, each of shape (n, ...). Needs no model."""
+
+    def labels(self, keys: IntArray) -> IntArray:
+        """Return the samples' class indices, shape (n,)."""
+
+
+class Trigger(Stateful, ABC):
+    """A triggering policy. The constructor stores and validates its options; nothing else happens there."""
+
+    name: ClassVar[str]
+    """What the policy is called in tables: the name of its YAML file."""
+
+    @abstractmethod
+    def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
+        """Say where in these arrivals the policy next decides, or ``None`` if nowhere. Changes nothing.
+
+        The arrivals follow directly on what was consumed. They are never empty. After a decision, the next one must
+        lie further on (``DecisionPoint.order``, counted from the start of the stream).
+        """
+
+    @abstractmethod
+    def consume(self, part: Arrivals) -> None:
+        """Take samples that arrived, in order; none is left out and none comes twice."""
+
+    @abstractmethod
+    def decide(self, view: View) -> Decision:
+        """Decide at the point that ``next_decision`` named, all samples before it having been consumed."""
+
+    def on_trigger(self, record: TriggerRecord) -> None:
+        """Take note that a trigger happened here: this policy's own, an ensemble's, or the end of the stream's.
+
+        Updates state only: no model runs here.
+        """

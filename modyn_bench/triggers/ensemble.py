@@ -1,0 +1,129 @@
+"""Retrain when enough policies say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.types import Arrivals, Decision, DecisionPoint, State, TriggerRecord
+
+Rule = Callable[[Mapping[str, bool]], bool]
+
+_RULES: dict[str, Rule] = {
+    "majority": lambda votes: sum(votes.values()) > len(votes) / 2,
+    "any": lambda votes: any(votes.values()),
+    "all": lambda votes: all(votes.values()),
+}
+
+
+class Ensemble(Trigger):
+    r"""Fire when the votes of the members satisfy a rule.
+
+    All members advance together to the earliest decision of any; only those due there are asked. A vote to fire stands
+    until the ensemble fires or any trigger happens, while its owner goes on deciding. Members may be ensembles.
+
+    Args:
+        members: Policies by name; at least one.
+        rule: ``majority`` (:math:`\sum_i v_i > n / 2`), ``any``, ``all``, or a callable from the votes by name to
+            whether to fire.
+        at_least: Fire at this many votes, in place of ``rule``.
+
+    Raises:
+        RequestError: If there is no member, or the rule is unknown or can never be met.
+
+    Example:
+        >>> import numpy as np
+        >>> from modyn_bench.triggers.amount import Amount
+        >>> stream = Arrivals(np.arange(9), np.arange(9), np.zeros(9, np.int64))
+        >>> both = Ensemble({"two": Amount(2), "three": Amount(3)}, rule="all")
+        >>> both.next_decision(stream).position
+        2
+
+    Reference:
+        Böther et al., Modyn: Data-Centric Machine Learning Pipeline Orchestration, SIGMOD 2025, section 3.
+
+    Deviation:
+        The reference refuses performance and cost policies and ensembles as members.
+    """
+
+    name = "ensemble"
+
+    def __init__(
+        self, members: Mapping[str, Trigger], *, rule: str | Rule = "majority", at_least: int | None = None
+    ) -> None:
+        if not members:
+            raise RequestError("trigger.members is empty: add one with +trigger@trigger.members.NAME=amount")
+        if at_least is not None and not 1 <= at_least <= len(members):
+            raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(members)}, the number of members")
+        if isinstance(rule, str) and rule not in _RULES:
+            raise RequestError(f"trigger.rule={rule!r} must be one of {', '.join(_RULES)}, or a function by _target_")
+        self.members = dict(members)
+        self.rule = rule
+        self.at_least = at_least
+        self.votes = dict.fromkeys(self.members, False)
+        self._due: tuple[str, ...] = ()  # a note of the last next_decision, made anew by every call: no state
+
+    def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
+        """Return the earliest decision of any member."""
+        points = {name: member.next_decision(arrivals) for name, member in self.members.items()}
+        known = [point for point in points.values() if point is not None]
+        earliest = min(known, key=lambda point: point.order, default=None)
+        self._due = tuple(
+            name for name, point in points.items() if earliest and point and point.order == earliest.order
+        )
+        return earliest
+
+    def consume(self, part: Arrivals) -> None:
+        """Let every member take the samples."""
+        for member in self.members.values():
+            member.consume(part)
+
+    def decide(self, view: View) -> Decision:
+        """Ask the members that are due, and apply the rule to the votes that stand."""
+        decisions: dict[str, Decision] = {}
+        for name in self._due:
+            passes = view.forward_passes
+            decision = self.members[name].decide(view)
+            decisions[name] = replace(decision, forward_passes=view.forward_passes - passes)
+            self.votes[name] = self.votes[name] or decision.fired
+        fired = self._satisfied()
+        num_votes = float(sum(self.votes.values()))
+        if fired:
+            self._clear()
+        empty = max((decision.num_empty_periods for decision in decisions.values()), default=0)
+        needed = None if self.at_least is None else float(self.at_least)
+        return Decision(fired, score=num_votes, threshold=needed, num_empty_periods=empty, members=decisions)
+
+    def on_trigger(self, record: TriggerRecord) -> None:
+        """Clear the votes, and tell the members."""
+        self._clear()
+        for member in self.members.values():
+            member.on_trigger(record)
+
+    def state_dict(self) -> State:
+        """Return the votes and the members' states."""
+        return {"votes": dict(self.votes), "members": {name: m.state_dict() for name, m in self.members.items()}}
+
+    def load_state_dict(self, state: State) -> None:
+        """Take over the votes and the members' states.
+
+        Raises:
+            RunError: If the state is not one of an ensemble with these members.
+        """
+        votes, members = state.get("votes"), state.get("members")
+        if not isinstance(votes, dict) or not isinstance(members, dict) or set(members) != set(self.members):
+            raise RunError(f"the saved state is not that of an ensemble of {', '.join(self.members)}: {sorted(state)}")
+        self.votes = {name: bool(votes[name]) for name in self.members}
+        for name, member in self.members.items():
+            member.load_state_dict(members[name])  # type: ignore[arg-type]
+
+    def _satisfied(self) -> bool:
+        if self.at_least is not None:
+            return sum(self.votes.values()) >= self.at_least
+        rule = _RULES[self.rule] if isinstance(self.rule, str) else self.rule
+        return bool(rule(dict(self.votes)))
+
+    def _clear(self) -> None:
+        self.votes = dict.fromkeys(self.members, False)

@@ -1,0 +1,167 @@
+"""The report compares what can be compared, and says what it left out."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_runs as synthetic
+
+from modyn_bench.analysis.report import MAX_LINES, ReportResult, write_report
+from modyn_bench.errors import RequestError
+from modyn_bench.evaluation.compare import compare
+from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.load import load_runs
+
+YEAR = synthetic.YEAR
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two policies of three seeds each, a run that is not done, and what is no run."""
+    folder = tmp_path_factory.mktemp("root")
+    for seed in range(3):
+        synthetic.write_run(folder, num_models=6, num_windows=12, seed=seed, level=0.5 + 0.02 * seed)
+        synthetic.write_run(folder, num_models=3, num_windows=12, every=2 * YEAR, seed=seed, level=0.4)
+    (synthetic.write_run(folder, num_models=2, num_windows=12, seed=9) / DONE).unlink()
+    (folder / "notes.txt").write_text("no run")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(root: Path, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+    return write_report(sorted(root.iterdir()), tmp_path_factory.mktemp("report") / "new")
+
+
+def row(table: pd.DataFrame, policy: str, **where: str) -> pd.Series:
+    where = {"metric": "accuracy", "variant": "currently_active", "aggregate": "mean", "policy": policy, **where}
+    for column, value in where.items():
+        table = table[table[column] == value]
+    (only,) = [entry for _, entry in table.iterrows()]
+    return only
+
+
+def test_policies_have_mean_deviation_and_n_over_their_seeds(root: Path, report: ReportResult) -> None:
+    runs = load_runs(root)
+    expected = compare(runs.evaluations, runs.models, window_set="sliced", metric="accuracy").table
+    expected["policy"] = expected["run_id"].map(runs.policies)
+    assert sorted(set(expected["policy"])) == ["every=365d", "every=730d"]
+    for policy, values in expected.groupby("policy")["value"]:
+        found = row(report.table, str(policy))
+        assert found["n"] == 3
+        assert found["value_mean"] == pytest.approx(values.mean())
+        assert found["value_std"] == pytest.approx(np.std(values, ddof=1))
+    models = pd.read_parquet(next(root.glob("*")) / "models.parquet")
+    assert models["forward_passes"].sum() * 3 in set(report.table["sample_passes_mean"])  # forward + 2 x backward
+    assert {"currently_active", "currently_trained"} == set(report.table["variant"])
+    assert {"mean", "time_weighted", "sample_weighted"} == set(report.table["aggregate"])
+
+
+def test_the_files_hold_the_tables(report: ReportResult) -> None:
+    table = pd.read_csv(report.path.parent / "table.csv")
+    pd.testing.assert_frame_equal(table, report.table, check_dtype=False)
+    runs = pd.read_csv(report.path.parent / "runs.csv")
+    assert len(runs) == len(report.runs) == 6 * 2 * 2 * 3  # runs, metrics, composite models, aggregates
+    names = {file.name for file in report.files}
+    for name in ("pareto_sample_passes", "pareto_num_triggers", "composite_over_time"):
+        assert f"arxiv-sliced-accuracy-{name}.png" in names
+    for file in report.files:
+        assert file.stat().st_size > 0
+        assert file.suffix != ".png" or file.with_suffix(".pdf").is_file()
+
+
+def test_the_page_is_whole_and_needs_nothing_beside_it(report: ReportResult) -> None:
+    class Reader(HTMLParser):
+        links: list[str] = []
+        cells: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.links += [str(value) for name, value in attrs if name in ("src", "href")]
+
+        def handle_data(self, data: str) -> None:
+            self.cells.append(data)
+
+    reader = Reader()
+    page = report.path.read_text(encoding="utf-8")
+    reader.feed(page)
+    assert len(reader.links) == 7  # three figures a metric, and the cost
+    assert all(link.startswith("data:image/png;base64,") for link in reader.links)
+    found = row(report.table, "every=365d")
+    assert f"{found['value_mean']:.4f} ± {found['value_std']:.4f}" in reader.cells
+    assert "notes.txt" in page
+
+
+def test_what_is_no_finished_run_is_skipped_by_name(root: Path, report: ReportResult) -> None:
+    skipped = {entry.path.name for entry in report.skipped}
+    assert "notes.txt" in skipped
+    assert len(skipped) == 2
+    text = str(report)
+    assert str(root / "notes.txt") in text
+    assert "resumable" in text
+    assert re.search(r"^every=365d +3 +\d\.\d{4} ± \d\.\d{4}", text, re.MULTILINE)
+
+
+def test_the_best_policy_comes_first(report: ReportResult) -> None:
+    of_metric = str(report).split("\n\n")
+    for block, metric, higher in ((of_metric[0], "accuracy", True), (of_metric[1], "loss", False)):
+        policies = [line.split()[0] for line in block.splitlines()[2:]]
+        means = [row(report.table, policy, metric=metric)["value_mean"] for policy in policies]
+        assert means == sorted(means, reverse=higher)
+
+
+def test_a_run_that_hardly_serves_is_set_aside_by_name(root: Path, tmp_path: Path) -> None:
+    late = synthetic.write_run(tmp_path, num_models=1, num_windows=12, every=5 * YEAR)
+    report = write_report([*sorted(root.iterdir()), late], tmp_path / "report")
+    assert any(late.name in note and "set aside" in note for note in report.notes)
+    assert "every=1825d" not in set(report.table.loc[report.table["variant"] == "currently_active", "policy"])
+    assert row(report.table, "every=365d")["n"] == 3
+
+
+def test_runs_on_other_windows_are_compared_among_themselves(root: Path, tmp_path: Path) -> None:
+    synthetic.write_run(tmp_path, num_models=6, num_windows=14, seed=7)
+    report = write_report([root, tmp_path], tmp_path / "report")
+    counts = report.table[report.table["metric"] == "accuracy"].groupby("dataset", sort=False)["policy"].nunique()
+    assert counts.to_dict() == {"arxiv": 2, "arxiv 2": 1}
+
+
+def test_one_run_alone_has_no_deviation(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "root", num_models=6, num_windows=12)
+    report = write_report([run], tmp_path / "report")
+    found = row(report.table, "time / new_data")
+    assert found["n"] == 1
+    assert np.isnan(found["value_std"])
+    assert "±" not in str(report).split("\n\n")[0].split("\n", 1)[1]
+
+
+def test_a_report_is_written_again_over_an_older_one(root: Path, report: ReportResult) -> None:
+    again = write_report(sorted(root.iterdir()), report.path.parent)
+    pd.testing.assert_frame_equal(again.table, report.table)
+
+
+def test_only_the_best_policies_are_drawn_over_time(tmp_path: Path) -> None:
+    for number in range(MAX_LINES + 2):
+        config = {"selector": {"_target_": "uniform.Uniform", "ratio": 0.05 * (number + 1)}}
+        synthetic.write_run(tmp_path / "root", num_models=4, num_windows=8, config=config, level=0.2 + 0.02 * number)
+    report = write_report([tmp_path / "root"], tmp_path / "report")
+    assert f"The best {MAX_LINES} of {MAX_LINES + 2} policies." in report.path.read_text(encoding="utf-8")
+    assert report.table["policy"].nunique() == MAX_LINES + 2
+
+
+def test_without_a_finished_run_it_refuses_and_writes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no run")
+    with pytest.raises(RequestError, match=r"no finished run(.|\n)*notes\.txt"):
+        write_report([tmp_path / "notes.txt"], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_where_nothing_can_be_compared_it_refuses_and_says_why(tmp_path: Path) -> None:
+    config = {"evaluation": {"metrics": ["accuracy"], "windows": {"sliced": {"kind": "between_triggers"}}}}
+    for seed in range(2):
+        synthetic.write_run(tmp_path / "root", num_models=4, num_windows=8, config=config, seed=seed)
+    with pytest.raises(RequestError, match=r"nothing that can be compared(.|\n)*between_triggers"):
+        write_report([tmp_path / "root"], tmp_path / "report")
+    assert not (tmp_path / "report").exists()

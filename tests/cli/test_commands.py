@@ -1,0 +1,162 @@
+"""The real command in processes of its own: exit codes, help, and a sweep from a file of one's own to the report."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modyn_bench.seeding import derive
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "modyn_bench.cli", *words]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize("command", ["", "run", "prepare", "evaluate", "report", "runs"])
+def test_every_command_explains_itself_with_examples(command: str, tmp_path: Path):
+    done = call(tmp_path, *command.split(), "--help")
+    assert done.returncode == 0
+    assert "modyn-bench run" in done.stdout if not command else f"modyn-bench {command}" in done.stdout
+    assert "examples:" in done.stdout or not command
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "trigger=tiem"], "did you mean 'time'?"),
+        (["run", "sede=1"], "did you mean 'seed'?"),
+        (["run", "seed=0", "-m", "trigger=glob(x*)", "selector=uniform"], "empty sweep"),
+        (["run", "--config-dir", "nowhere"], "--config-dir=nowhere is no folder"),
+        (["run", "--multirn"], "unrecognized arguments"),
+        (["rnu"], "invalid choice"),
+        (["prepare", "dataset=table"], "dataset.path is missing"),
+        (["evaluate", "nowhere"], "nowhere is no run directory"),
+        (["evaluate"], "RUN_DIR"),
+        (["report", "nowhere"], "nowhere"),
+        (["runs", "root=nowhere"], "root=nowhere is no folder"),
+        (["runs", "rot=nowhere"], "root=DIR"),
+    ],
+)
+def test_a_wrong_request_exits_with_2_and_leaves_nothing(words: list[str], said: str, tmp_path: Path):
+    done = call(tmp_path, *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_lists_every_option(tmp_path: Path):
+    text = call(tmp_path, "run", "--help").stdout
+    for group in ("dataset", "model", "trigger", "selector", "training", "evaluation", "logger"):
+        for file in (ROOT / "conf" / group).glob("*.yaml"):
+            assert f"  {group}={file.stem} " in text
+    assert "+experiment/arxiv_first_look" in text
+
+
+def test_the_resolved_configuration_is_shown(tmp_path: Path):
+    done = call(tmp_path, "run", "--show-config", "trigger=amount", "seed=3")
+    assert done.returncode == 0
+    assert "num_samples: 5000" in done.stdout
+    assert "seed: 3" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_runs_it_says_so(tmp_path: Path):
+    done = call(tmp_path, "runs", f"root={tmp_path}")
+    assert (done.returncode, done.stdout) == (0, f"There are no runs in {tmp_path}.\n")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table whose name has special characters, a policy, and four runs of a sweep."""
+    folder = tmp_path_factory.mktemp("swept")
+    generator = derive(0, "table")
+    lines = ["when,x,kind"]
+    for day in range(600):
+        kind = generator.choice(["a", "b"])
+        lines.append(f"{2000 + day // 336}-{day // 28 % 12 + 1:02d}-{day % 28 + 1:02d},{generator.normal():.3f},{kind}")
+    (folder / "my file, v2.csv").write_text("\n".join(lines) + "\n")
+    (folder / "my_policy.py").write_text(
+        "from modyn_bench.triggers.amount import Amount\n\n\nclass Mine(Amount):\n    name = 'mine'\n"
+    )
+    (folder / "my_conf" / "trigger").mkdir(parents=True)
+    (folder / "my_conf" / "trigger" / "mine.yaml").write_text("_target_: my_policy.Mine\nnum_samples: 100\n")
+    done = call(folder, "run", "-m", *OPTIONS, "trigger=mine,amount", "trigger.num_samples=200", "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 jobs done" in done.stdout
+    return folder
+
+
+OPTIONS = [
+    "--config-dir=my_conf",
+    "dataset=table",
+    'dataset.path="my file, v2.csv"',
+    "dataset.timestamp=when",
+    "dataset.label=kind",
+    "data_dir=stores",
+    "logger=none",
+    "training.epochs=1",
+    "evaluation.windows.sliced.every=30d",
+]
+
+
+def test_a_sweep_makes_one_run_for_each_job(swept: Path):
+    done = call(swept, "runs")
+    assert done.returncode == 0
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert sorted((row[3], row[5]) for row in rows) == [("amount", "0"), ("amount", "1"), ("mine", "0"), ("mine", "1")]
+    assert {row[1] for row in rows} == {"done"}
+
+
+def test_a_locked_run_is_refused_alone_and_skipped_by_a_sweep(swept: Path, tmp_path: Path):
+    """The lock is held by this process, through the run's own class."""
+    from modyn_bench.runs.lock import RunLock
+
+    (run,) = swept.glob("outputs/*amount*seed1*")
+    words = [*OPTIONS, "trigger=amount", "trigger.num_samples=200"]
+    lock = RunLock(run)
+    try:
+        alone = call(swept, "run", *words, "seed=1")
+        sweep = call(swept, "run", "-m", *words, "seed=0,1")
+    finally:
+        lock.release()
+    assert (alone.returncode, sweep.returncode) == (1, 0)
+    assert f"process {os.getpid()}" in alone.stderr
+    assert f"process {os.getpid()}" in sweep.stderr
+    assert "1 of 2 jobs done, 1 skipped" in sweep.stdout
+
+
+def test_evaluate_writes_beside_what_is_there(swept: Path):
+    (run,) = swept.glob("outputs/*amount*seed0*")
+    before = (run / "evaluations.parquet").read_bytes()
+    done = call(swept, "evaluate", str(run), "evaluation.metrics=[accuracy,ece]")
+    assert done.returncode == 0, done.stderr
+    assert "ece" in done.stdout
+    assert (run / "evaluations.parquet").read_bytes() == before
+    wrong = call(swept, "evaluate", str(run), "evaluation.metrics=[acuracy]")
+    assert wrong.returncode == 2
+    assert "accuracy" in wrong.stderr
+
+
+def test_report_compares_and_skips_what_is_no_run(swept: Path):
+    done = call(swept, "report", *map(str, swept.glob("outputs/*")), "--out", "compared")
+    assert done.returncode == 0, done.stderr
+    assert list((swept / "compared").rglob("*.png"))
+
+
+def test_prepare_shows_what_was_read(swept: Path):
+    done = call(swept, "prepare", *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    for part in ("train: ", "test: ", "numeric: numeric, float32", "classes   2: a, b", "note "):
+        assert part in done.stdout

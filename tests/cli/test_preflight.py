@@ -1,0 +1,330 @@
+"""What the preflight finds, and how it says so: in process, without running anything."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from modyn_bench.commands.composing import Composer, use_config_dir
+from modyn_bench.commands.messages import quoted
+from modyn_bench.errors import RequestError
+from modyn_bench.preflight import check_evaluation, check_jobs
+
+
+@pytest.fixture(autouse=True)
+def no_config_dir():
+    use_config_dir(None)
+    yield
+    use_config_dir(None)
+
+
+def refusal(*overrides: str, multirun: bool = False) -> str:
+    with pytest.raises(RequestError) as caught:
+        check_jobs(list(overrides), multirun=multirun)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("trigger=tiem", ["'time'", "amount, ensemble, never, once, time"]),
+        ("triger=time", ["triger=time", "'trigger'"]),
+        ("trigger=null", ["trigger=null", "time"]),
+        ("~trigger", ["trigger is missing"]),
+        ("sede=1", ["'seed'"]),
+        ("+bogus=1", ["bogus", "seed"]),
+        ("+sede=1", ["'seed'"]),
+        ("seed=one", ["seed='one' must be a whole number"]),
+        ("seed=null", ["seed=None must be a whole number"]),
+        ("root=2024", ["root=2024 must be text", "'\"2024\"'"]),
+        ("training.epochs=three", ["training.epochs='three' must be a whole number"]),
+        ("training.epochs=1.5", ["training.epochs=1.5 must be a whole number"]),
+        ("training.epochs=true", ["training.epochs=True must be a whole number"]),
+        ("training.epochs=0", ["training.epochs=0 must be at least 1"]),
+        ("training.epoch=3", ["'epochs'"]),
+        ("+training.epohcs=3", ["'epochs'"]),
+        ("training.shuffle=maybe", ["training.shuffle='maybe' must be true or false"]),
+        ("training.clip_norm=big", ["must be a number or null"]),
+        ("training.start_from=previus", ["previous, scratch, pretrained"]),
+        ("training.optimizer._target_=torch.optim.Adagradd", ["'Adagrad'"]),
+        ("+training.optimizer.lrr=1", ["training.optimizer.lrr", "'lr'"]),
+        ("training.optimizer.lr.x=1", ["training.optimizer.lr"]),
+        ("+training.epochs=3", ["drop the +"]),
+        ("~training.epoch", ["'epochs'"]),
+        ("training.initial_weights=gone.safetensors", ["training.initial_weights=gone.safetensors", "no such file"]),
+        ("trigger.evry=1y", ["'every'"]),
+        ("trigger.every=soon", ["trigger.every='soon'", "26w"]),
+        ("trigger.clock=noon", ["grid_line, last_sample"]),
+        ("trigger._target_=modyn_bench.triggers.time.Tiem", ["'Time'"]),
+        ("trigger._target_=modyn_bench.triggerz.Time", ["modyn_bench", "'triggerz'"]),
+        ("trigger._target_=nowhere.Time", ["no module 'nowhere'", "working directory"]),
+        ("selector.history=-1", ["selector.history=-1"]),
+        ("selector.limit=many", ["selector.limit='many' must be a whole number or null"]),
+        ("selector=unifrom", ["'uniform'"]),
+        ("model._target_=modyn_bench.models.tabular.TabularMLP", ["'TabularMLP'"]),
+        ("model._target_=modyn_bench.models.tabular_mlp", ["is a module"]),
+        ("model=tabular_mpl", ["'tabular_mlp'"]),
+        ("evaluation.metrics=[acuracy]", ["accuracy"]),
+        ("evaluation.metrics=accuracy", ["evaluation.metrics='accuracy' must be a list"]),
+        ("evaluation.windows.slided.every=1y", ["'sliced'"]),
+        ("+evaluation.windows.two={kind: sliding, radus: 1y}", ["evaluation.windows.two.radus", "'radius'"]),
+        ("+evaluation.windows.two={kind: sliding}", ["evaluation.windows.two.radius is missing"]),
+        ("+evaluation.windows.two.kind=slicd", ["evaluation.windows.two.kind='slicd'", "sliced"]),
+        ("replay.stop=yesterday", ["replay.stop='yesterday'", "ISO date"]),
+        ("replay=3", ["replay"]),
+        ("logger.mode=on", ["logger.mode"]),
+        ("runs.keep_models=some", ["last, all"]),
+        ("dataset.test_fraction=2", ["test_fraction"]),
+        ("dataset.test_fracton=0.2", ["'test_fraction'"]),
+        ("nonsense", ["KEY=VALUE"]),
+        ("trigger/decision=threshold", ["no group 'trigger/decision'"]),
+        ("hydra/launcher=basik", ["'basic'"]),
+        ("experiment=arxiv_first_lok", ["'arxiv_first_look/'"]),
+        ("experiment=arxiv_first_look", ["folder", "glob(*)", "yearly_fine_tuning"]),
+    ],
+)
+def test_a_wrong_override_is_answered_with_the_key_and_what_was_expected(override: str, expected: list[str]):
+    message = refusal(override)
+    assert not [part for part in expected if part not in message], message
+    assert "Traceback" not in message
+    assert "Config search path" not in message
+
+
+def test_all_problems_are_told_at_once():
+    message = refusal(
+        "sede=1", "+bogus=1", "training.epochs=x", "trigger=tiem", "selector.ratio=3", "dataset.split_sed=1"
+    )
+    for part in ("sede=1", "bogus", "training.epochs='x'", "trigger=tiem", "selector.ratio=3", "'split_seed'"):
+        assert part in message
+    assert len(message.splitlines()) == 6
+
+
+def test_jobs_with_the_same_problems_are_folded():
+    message = refusal("trigger=time,amount", "seed=0,1", "training.epochs=x,1", multirun=True)
+    assert message.splitlines() == [
+        "in 4 of 8 jobs (first: trigger=time seed=0 training.epochs=x):",
+        "training.epochs='x' must be a whole number",
+    ]
+    assert refusal("trigger=time,amount", "seed=x", multirun=True).splitlines()[0] == "in all 2 jobs:"
+
+
+def test_a_key_of_one_policy_is_wrong_for_the_others_of_a_sweep():
+    message = refusal("trigger=time,amount", "trigger.num_samples=7", multirun=True)
+    assert "in 1 of 2 jobs (first: trigger=time trigger.num_samples=7):" in message
+
+
+@pytest.mark.parametrize(
+    ("sweep", "number"),
+    [
+        (["seed=0,1,2"], 3),
+        (["seed=choice(0,1)", "trigger=amount,time"], 4),
+        (["seed=range(0,10,3)"], 4),
+        (["trigger=glob([a*,t*])"], 2),
+        (["trigger=glob(*,exclude=e*)"], 4),
+        (["+experiment/arxiv_first_look=glob(*)", "seed=0,1,2"], 12),
+        (["seed=5"], 1),
+        ([], 1),
+    ],
+)
+def test_sweeps_expand_as_in_hydra(sweep: list[str], number: int):
+    jobs = check_jobs(sweep, multirun=True)
+    assert len({json.dumps(job.config, sort_keys=True) for job in jobs}) == number == len(jobs)
+
+
+@pytest.mark.parametrize("sweep", ["trigger=glob(zzz*)", "+experiment/none=glob(*)", "seed=range(3,3)"])
+def test_an_empty_sweep_is_refused(sweep: str):
+    assert "empty sweep" in refusal(sweep, multirun=True)
+
+
+def test_a_sweep_needs_multirun():
+    message = refusal("trigger=time,amount")
+    assert "--multirun" in message
+    assert """'trigger="time,amount"'""" in message
+
+
+READABLE = ("x=1.csv",)  # Hydra's grammar takes these as they are
+
+
+@pytest.mark.parametrize("name", ["my (1).csv", "a,b.csv", "x=1.csv", "it's.csv", 'say "hi".csv', "a{b}.csv"])
+def test_paths_with_special_characters_are_shown_in_their_quoted_form(name: str, tmp_path: Path):
+    """What is suggested, after the shell has read it, names the file."""
+    path = tmp_path / name
+    path.write_text("t,x,y\n2020-01-01,1,a\n2020-01-02,2,b\n2020-01-03,3,a\n2020-01-04,3,b\n")
+    others = ["dataset=table", "dataset.timestamp=t", "dataset.label=y"]
+    suggestion = quoted("dataset.path", str(path))
+    for multirun in (False, True):
+        if name not in READABLE:
+            assert suggestion in refusal(*others, f"dataset.path={path}", multirun=multirun)
+        (job,) = check_jobs([*others, *shlex.split(suggestion)], multirun=multirun)
+        assert job.config["dataset"]["path"] == str(path)
+
+
+def test_any_text_can_be_quoted():
+    with Composer() as composer:
+
+        @given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_size=1))
+        def suggestion_is_read_back(text: str):
+            assume("${" not in text)  # refers to another key, quoted or not
+            parsed, unreadable = composer.parse(shlex.split(quoted("root", text)))
+            assert not unreadable
+            config = composer.compose(parsed).config
+            assert config is not None
+            assert config["root"] == text
+
+        suggestion_is_read_back()
+
+
+def test_missing_mandatory_values_are_named():
+    message = refusal("dataset=table")
+    assert [line.split(" ")[0] for line in message.splitlines()] == [
+        "dataset.label",
+        "dataset.path",
+        "dataset.timestamp",
+    ]
+
+
+def test_a_path_that_does_not_exist_is_told():
+    message = refusal("dataset=table", "dataset.path=nope.csv", "dataset.timestamp=t", "dataset.label=y")
+    assert "dataset.path=nope.csv" in message
+
+
+def test_ensembles_are_checked_to_the_bottom():
+    members = ["trigger=ensemble", "+trigger@trigger.members.big=amount"]
+    (job,) = check_jobs([*members, "trigger.members.big.num_samples=7"])
+    assert job.config["trigger"]["members"]["big"]["num_samples"] == 7
+    assert "trigger.members.big.num_samples='x'" in refusal(*members, "trigger.members.big.num_samples=x")
+    assert "'num_samples'" in refusal(*members, "+trigger.members.big.num_sample=1")
+
+
+def test_equal_options_have_equal_configurations():
+    one, two = (check_jobs([override])[0].config for override in ("training.clip_norm=1", "training.clip_norm=1.0"))
+    assert json.dumps(one) == json.dumps(two)
+
+
+def test_values_are_applied_as_hydra_applies_them():
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    from modyn_bench.commands.composing import VERSION_BASE
+    from modyn_bench.commands.options import CONFIG_NAME, conf_directory
+    from modyn_bench.preflight import normalise
+
+    overrides = [
+        "trigger=ensemble",
+        "~trigger.members.time",
+        "+trigger@trigger.members.other=once",
+        "trigger.members.other.after=2y",
+        "selector=uniform",
+        "selector.ratio=0.5",
+        "evaluation.metrics=[ece,loss]",
+        "++evaluation.windows.two={kind: offset, offsets: [-1y, 0]}",
+        "+evaluation.windows.two.anchor=start",
+        "~logger.tags",
+        "replay.activation_delay={per_sample: 2}",
+        "training.schedule=null",
+    ]
+    with initialize_config_dir(config_dir=str(conf_directory()), version_base=VERSION_BASE):
+        expected = OmegaConf.to_container(compose(CONFIG_NAME, overrides=overrides), resolve=True)
+    assert check_jobs(overrides)[0].config == normalise(expected)  # type: ignore[arg-type]
+
+
+MINE = """
+from modyn_bench.triggers.base import Trigger
+from modyn_bench.types import Decision
+
+class Mine(Trigger):
+    name = "mine"
+
+    def __init__(self, period: int, *, patience: float = 0.5) -> None:
+        self.period = period
+
+    def next_decision(self, arrivals): return None
+    def consume(self, part): pass
+    def decide(self, view): return Decision(fired=False)
+
+class Unfinished(Trigger):
+    name = "unfinished"
+"""
+
+
+@pytest.fixture
+def own_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "my_own_policy.py").write_text(MINE)
+    (tmp_path / "my_own_broken.py").write_text("import no_such_library\n")
+    (tmp_path / "my_own_model.py").write_text("class Net:\n    def __init__(self, inputs, width=8): ...\n")
+    options = tmp_path / "my_conf" / "trigger"
+    options.mkdir(parents=True)
+    (options / "mine.yaml").write_text("_target_: my_own_policy.Mine\nperiod: 3\npatience: 0.5\n")
+    (options / "wrong.yaml").write_text("_target_: my_own_policy.Mine\nperiods: 3\n")
+    (options / "unfinished.yaml").write_text("_target_: my_own_policy.Unfinished\n")
+    (options / "broken.yaml").write_text("_target_: my_own_broken.Mine\n")
+    (options / "invalid.yaml").write_text("_target_: [\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    use_config_dir("my_conf")
+    return tmp_path
+
+
+def test_a_policy_of_ones_own_is_an_option_like_ours(own_policy: Path):
+    (job,) = check_jobs(["trigger=mine", "trigger.period=5"])
+    assert job.config["trigger"] == {"_target_": "my_own_policy.Mine", "period": 5, "patience": 0.5}
+    assert len(check_jobs(["trigger=glob(m*)"], multirun=True)) == 1
+    assert "'mine'" in refusal("trigger=mien")
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("trigger=wrong", ["trigger.periods", "'period'", "patience, period", "trigger.period is missing"]),
+        ("trigger=unfinished", ["Unfinished", "abstract"]),
+        ("trigger=broken", ["my_own_broken", "no_such_library"]),
+        ("trigger=invalid", ["invalid.yaml"]),
+        ("model._target_=my_own_model.Net +model.width=4 +model.widht=5", ["model.widht", "'width'"]),
+        ("model._target_=my_own_model.Nett", ["'Net'"]),
+    ],
+)
+def test_what_is_wrong_with_a_policy_of_ones_own_is_told(override: str, expected: list[str], own_policy: Path):
+    message = refusal(*override.split())
+    assert not [part for part in expected if part not in message], message
+
+
+def test_a_config_dir_must_be_a_folder():
+    with pytest.raises(RequestError, match="--config-dir=nowhere is no folder"):
+        use_config_dir("nowhere")
+
+
+@pytest.fixture
+def evaluation() -> dict[str, object]:
+    return check_jobs([])[0].config["evaluation"]  # type: ignore[no-any-return]
+
+
+def test_an_evaluation_is_changed_by_overrides(evaluation: dict[str, object]):
+    changed = check_evaluation(
+        evaluation, ["evaluation.metrics=[accuracy,ece]", "+evaluation.windows.more={kind: sliced, every: 2w}"]
+    )
+    assert changed["metrics"] == ["accuracy", "ece"]
+    assert set(changed["windows"]) == {"sliced", "more"}
+    assert check_evaluation(changed, ["evaluation=default"]) == evaluation
+    assert check_evaluation(evaluation, []) == evaluation
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("evaluation.metrics=[acuracy]", "accuracy"),
+        ("evaluation.metric=[accuracy]", "'metrics'"),
+        ("evaluation=defautl", "'default'"),
+        ("training.epochs=1", "finished run"),
+        ("evaluation.ece_bins=5,6", "nothing is swept"),
+        ("~evaluation.windows.sliced", "evaluation.windows is empty"),
+    ],
+)
+def test_a_wrong_evaluation_is_refused(override: str, expected: str, evaluation: dict[str, object]):
+    with pytest.raises(RequestError) as caught:
+        check_evaluation(evaluation, [override])
+    assert expected in str(caught.value)

@@ -1,0 +1,115 @@
+"""Small datasets in memory that the tests of training and inference share."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from modyn_bench.config import TrainingConfig
+from modyn_bench.data.store import Column, Schema, Split
+from modyn_bench.training.trainer import ModelTrainer
+
+SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}
+ADAGRAD = {"_target_": "torch.optim.Adagrad", "lr": 0.05}
+LINEAR = {"_target_": "modyn_bench.models.TabularMLP", "hidden": []}
+
+
+def table(size: int = 400, *, num_classes: int = 2, seed: int = 0) -> tuple[Schema, Split]:
+    """Three numeric and two categorical features; the class depends on both."""
+    rng = np.random.default_rng(seed)
+    numeric = rng.normal(size=(size, 3)).astype(np.float32)
+    codes = rng.integers(0, 4, (size, 2)).astype(np.int32)
+    labels = (np.digitize(numeric[:, 0], np.linspace(-1, 1, num_classes - 1)) + (codes[:, 1] == 2)) % num_classes
+    words = tuple("wxyz")
+    columns = (
+        Column("numeric", "numeric", "float32", (3,), ("a", "b", "c")),
+        Column("categorical", "categorical", "int32", (2,), ("d", "e"), (words, words)),
+    )
+    schema = Schema(columns, tuple(f"class{i}" for i in range(num_classes)))
+    return schema, Split("train", np.arange(size), labels.astype(np.int64), {"numeric": numeric, "categorical": codes})
+
+
+def numbers(size: int = 200, *, num_classes: int = 3, seed: int = 0) -> tuple[Schema, Split]:
+    """Two numeric features only."""
+    rng = np.random.default_rng(seed)
+    numeric = rng.normal(size=(size, 2)).astype(np.float32)
+    labels = rng.integers(0, num_classes, size)
+    schema = Schema((Column("numeric", "numeric", "float32", (2,), ("a", "b")),), tuple("abcdefgh"[:num_classes]))
+    return schema, Split("train", np.arange(size), labels, {"numeric": numeric})
+
+
+def text(size: int = 400, *, num_buckets: int = 50, seed: int = 0) -> tuple[Schema, Split]:
+    """Tokens of which one tells the class; some texts are empty."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 3, size)
+    tokens = rng.integers(4, num_buckets + 1, (size, 5)).astype(np.uint16)
+    tokens[:, 0] = labels + 1
+    tokens[:, 3:] *= rng.random((size, 2)) < 0.5
+    tokens[::50] = 0
+    schema = Schema((Column("tokens", "tokens", "uint16", (5,), num_values=num_buckets),), ("a", "b", "c"))
+    return schema, Split("train", np.arange(size), labels, {"tokens": tokens})
+
+
+def images(size: int = 60, *, seed: int = 0) -> tuple[Schema, Split]:
+    """8 × 8 pixels; the class is which half is bright."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, size)
+    image = rng.integers(0, 100, (size, 1, 8, 8)).astype(np.uint8)
+    image[labels == 1, :, :4] += 120
+    schema = Schema((Column("image", "image", "uint8", (1, 8, 8)),), ("dark", "bright"))
+    return schema, Split("train", np.arange(size), labels, {"image": image})
+
+
+def trainer_of(world: tuple[Schema, Split], model: dict | None = None, *, seed: int = 0, **options) -> ModelTrainer:
+    """A trainer with few epochs, unless the options say otherwise."""
+    values = {"epochs": 2, "batch_size": 32, "optimizer": SGD} | options
+    model = {"_target_": "modyn_bench.models.auto"} if model is None else model
+    return ModelTrainer(model=model, config=TrainingConfig(**values), schema=world[0], split=world[1], seed=seed)
+
+
+class WithNorm(nn.Module):
+    """Batch normalisation, which refuses batches of one sample."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(num_features, 4), nn.BatchNorm1d(4), nn.Linear(4, num_classes))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.layers(batch)
+
+
+class Tied(nn.Module):
+    """Two names for one tensor, and a buffer."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(num_features, num_features)
+        self.second = nn.Linear(num_features, num_features)
+        self.second.weight = self.first.weight
+        self.head = nn.Linear(num_features, num_classes)
+        self.register_buffer("shift", torch.zeros(num_features))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(self.second(self.first(batch + self.shift)))
+
+
+class Wrong(nn.Module):
+    """One output, whatever the number of classes."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, 1)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch)
+
+
+class MeanLoss:
+    """A loss that ignores what reduction it was asked for."""
+
+    def __init__(self, reduction: str) -> None:
+        pass
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(logits, labels)
