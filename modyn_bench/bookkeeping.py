@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from modyn_bench.selectors.base import Selector
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.types import Decision, DecisionPoint, DecisionRecord, Selection, StageCost
+
+Item = TypeVar("Item")
 
 
 @dataclass
@@ -55,6 +58,16 @@ class StageClock:
             yield
         finally:
             self.add(stage, seconds=time.perf_counter() - started, num_samples=num_samples)
+
+    def timed(self, stage: str, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield items, and add the seconds that making them takes to a stage."""
+        iterator = iter(items)
+        while True:
+            with self.measure(stage):
+                item = next(iterator, None)
+            if item is None:
+                return
+            yield item
 
     def add(
         self,

@@ -129,6 +129,8 @@ class TrainingConfig:
         """Raise ``RequestError`` if a value is out of range."""
         for key in ("epochs", "batch_size", "accumulate", "num_samples", "devices", "threads"):
             _at_least(f"training.{key}", getattr(self, key), 1)
+        if self.devices > 1:
+            raise RequestError(f"training.devices={self.devices}: training on several devices is not offered: use 1")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise RequestError(f"training.clip_norm={self.clip_norm} must be above 0, or null")
         _one_of("training.start_from", self.start_from, ("previous", "scratch", "pretrained"))

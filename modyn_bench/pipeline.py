@@ -92,7 +92,7 @@ class Pipeline:
     def run(self) -> None:
         """Replay the stream to its end, and commit every trigger and what comes after the last one."""
         self._resume()
-        for arrivals in self.replay.chunks(self.cursor.next_key):
+        for arrivals in self.clock.timed("replay", self.replay.chunks(self.cursor.next_key)):
             self._advance(arrivals)
             if self._exhausted:
                 break
@@ -118,7 +118,9 @@ class Pipeline:
             if len(part):
                 with self.clock.measure("decide", num_samples=len(part)):
                     self.trigger.consume(part)
-                self.selector.consume(part)
+                with self.clock.measure("select"):
+                    self.selector.consume(part)
+                self.clock.add("replay", num_samples=len(part))
                 self.cursor.next_key = int(part.keys[-1]) + 1
                 self.cursor.last_time = int(part.timestamps[-1])
                 for observer in self.observers:

@@ -7,13 +7,16 @@ without pyplot, so that drawing leaves no global state behind and needs no displ
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import rc_context, rcParams
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
 from modyn_bench.types import FloatArray
@@ -84,6 +87,10 @@ _PAPER: Any = {  # matplotlib types the keys one by one
     "svg.hashsalt": "modyn_bench",
 }
 
+_CHARACTER = 0.58  # mean width of a character, in font sizes
+_HANDLE = 4.6  # width of a legend's handle with the space around it, in font sizes
+_LINE = 1.35  # height of a line, in font sizes
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -108,6 +115,48 @@ def new_axes(width: float = COLUMN_WIDTH, height: float = 2.2) -> Axes:
         height: In inches.
     """
     return Figure(figsize=(width, height), layout="constrained").add_subplot()
+
+
+def legend_below(ax: Axes, *, grow: bool) -> None:
+    """Put the legend under the axes, in as many columns as its names leave room for; long names are wrapped.
+
+    Args:
+        ax: The axes, labelled.
+        grow: Make the figure higher by the height of the legend, so that the axes keep theirs.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    handles, labels = ax.get_legend_handles_labels()
+    size = float(rcParams["legend.fontsize"])
+    width = (figure.get_figwidth() - 0.6) * 72 / size  # right of the axis label, in font sizes
+    most = {columns: int((width / columns - _HANDLE) / _CHARACTER) for columns in (4, 3, 2, 1)}
+    columns = next((n for n, length in most.items() if max(map(len, labels)) <= length), 1)
+    names = wrapped(labels, max(most[columns], 12))
+    if grow:
+        rows = [names[first::columns] for first in range(columns)]  # legends fill columns, evenly
+        lines = max(sum(label.count("\n") + _LINE for label in column) for column in rows)
+        figure.set_figheight(figure.get_figheight() + (lines * _LINE + 1) * size / 72)
+    below = ScaledTranslation(0, -30 / 72, figure.dpi_scale_trans)  # under the axis label
+    ax.legend(
+        handles,
+        names,
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=ax.transAxes + below,
+        ncols=columns,
+        borderaxespad=0,
+    )
+
+
+def wrapped(names: Iterable[object], width: int = 30) -> list[str]:
+    r"""Wrap names, but not within ``(n = 3)``.
+
+    Example:
+        >>> wrapped(["time / uniform ratio=0.25"], width=15)
+        ['time / uniform\nratio=0.25']
+    """
+    glued = (re.sub(r"\((\w+) = (\S+)\)", "(\\1\u00a0=\u00a0\\2)", str(name)) for name in names)
+    return [textwrap.fill(name, width).replace("\u00a0", " ") for name in glued]
 
 
 def dates(timestamps: ArrayLike) -> FloatArray:

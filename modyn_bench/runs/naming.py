@@ -33,7 +33,8 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
     """Return a label per run, made of what differs between them.
 
     First dataset, model, trigger and selector where they differ, each with those of its own options that differ among
-    the runs that chose it, then other keys. A run that differs from none is called by its trigger and selector.
+    the runs that chose it, then other keys. A run that differs from none is called by its trigger and selector. Runs
+    of an experiment are called by its points where these tell them apart as well.
 
     Args:
         manifests: The runs' manifests.
@@ -57,6 +58,7 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
     for part, options in zip(parts, _differing(rest), strict=True):
         part.extend(options)
     _tell_apart(parts, [f"data={manifest['fingerprint'][:6]}" for manifest in manifests])
+    parts = _points(manifests, parts) or parts
     if seeds and len({manifest["config"].get("seed") for manifest in manifests}) > 1:
         for part, manifest in zip(parts, manifests, strict=True):
             part.append(f"seed={manifest['config'].get('seed')}")
@@ -66,6 +68,16 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
         hashes = [str(manifest["run_id"]).rpartition("-")[2] for manifest in manifests]
         return [f"{name} / {own}" if counts[name] > 1 else name for name, own in zip(names, hashes, strict=True)]
     return names
+
+
+def _points(manifests: Sequence[Mapping[str, Any]], parts: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the runs' experiment points in place of their parts, or nothing if they do not stand for the same."""
+    points = [manifest["config"].get("experiment") for manifest in manifests]
+    pairs = set(zip(points, map(tuple, parts), strict=True))
+    if None in points or not len(pairs) == len(set(points)) == len(set(map(tuple, parts))):
+        return []
+    folders = {str(point).rpartition("/")[0] for point in points}
+    return [[str(point).rpartition("/")[2] if len(folders) == 1 else str(point)] for point in points]
 
 
 def choice(group: str, manifest: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from torch import nn
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
-from modyn_bench.errors import RequestError, RunError
+from modyn_bench.errors import RunError
 from modyn_bench.inference.forward import model_dtype
 from modyn_bench.models.build import build_model
 from modyn_bench.seeding import forked_torch_state
@@ -71,8 +71,6 @@ class ModelTrainer:
         self, *, model: Mapping[str, Any], config: TrainingConfig, schema: Schema, split: Split, seed: int
     ) -> None:
         config.check()
-        if config.devices > 1:
-            raise RequestError(f"training.devices={config.devices}: training on several devices is not offered: use 1")
         self.config = config
         self._model = dict(model)
         self._schema = schema

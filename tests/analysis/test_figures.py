@@ -110,7 +110,7 @@ class TestHeatmap:
     def test_one_model_on_one_window_can_be_drawn(self) -> None:
         frame = ACCURACY[(ACCURACY["model_id"] == 0) & (ACCURACY["window_id"] == 3)]
         ax = evaluation_heatmap(frame, MODELS)
-        ax.figure.canvas.draw()
+        ax.figure.draw_without_rendering()
         assert mesh_of(ax).shape == (1, 1)
 
     def test_a_model_that_saw_no_arrivals_has_no_frame(self) -> None:
@@ -266,6 +266,36 @@ class TestFrames:
     def test_nothing_to_draw_is_an_error_that_says_so(self) -> None:
         with pytest.raises(RequestError, match="nothing to draw"):
             evaluation_heatmap(EVALUATIONS.iloc[:0], MODELS)
+
+
+LONG = [f"time every={weeks}w / new_data history=all / start_from=scratch / flush=true" for weeks in (4, 13, 26)]
+
+
+@pytest.mark.parametrize("names", [LONG, [name[:14] for name in LONG]], ids=["long", "short"])
+@pytest.mark.parametrize("figure", ["composite_over_time", "pareto", "cost_by_policy"])
+def test_names_of_policies_leave_room_for_the_axes(figure: str, names: list[str]) -> None:
+    runs = [(name, seed) for name in names for seed in range(2)]
+    if figure == "pareto":
+        points = [{"policy": name, "cost": 1e6 + seed, "value": 0.5} for name, seed in runs]
+        ax = pareto(pd.DataFrame(points), cost="cost", by="policy")
+    elif figure == "cost_by_policy":
+        frames = [synthetic.stages(TRIGGERS).assign(policy=name, run_id=f"{name}{seed}") for name, seed in runs]
+        ax = cost_by_policy(pd.concat(frames))
+    else:
+        frames = [ACCURACY.assign(policy=name, run_id=f"{name}{seed}") for name, seed in runs]
+        ax = composite_over_time(pd.concat(frames), by="policy", variants=["currently_active"])
+    ax.figure.draw_without_rendering()
+    page, axes = ax.figure.bbox, ax.get_window_extent()
+    assert axes.width > 0.5 * page.width
+    assert axes.height > 1.0 * ax.figure.dpi
+    texts = [*ax.get_legend().get_texts(), *(ax.get_yticklabels() if figure == "cost_by_policy" else ())]
+    for text in texts:
+        box = text.get_window_extent()
+        assert page.x0 <= box.x0, text
+        assert box.x1 <= page.x1, text
+        assert page.y0 <= box.y0, text
+    shown = " ".join(text.get_text().replace("\n", " ") for text in texts)
+    assert all(f"{name} (n = 2)" in shown for name in names)
 
 
 def test_drawing_leaves_matplotlibs_settings_and_pyplot_alone() -> None:

@@ -241,6 +241,22 @@ def manifest_of(fingerprint: str = "f00dbeef", name: str = "stream", **changes) 
         ([manifest_of("a", "bank"), manifest_of("b", "elec2")], ["bank", "elec2"]),
         ([manifest_of(dataset__path="a"), manifest_of("other123", dataset__path="b")], ["data=f00dbe", "data=other1"]),
         ([manifest_of(root="a", experiment="b"), manifest_of(root="c", seed=3)], ["seed=0", "seed=3"]),
+        (
+            [manifest_of(experiment="grid/early"), manifest_of(experiment="grid/late", trigger=AMOUNT)],
+            ["early", "late"],
+        ),
+        (  # a sweep over seeds, and one point that was swept over further
+            [manifest_of(experiment="grid/early", seed=seed) for seed in (0, 1)],
+            ["early / seed=0", "early / seed=1"],
+        ),
+        (
+            [manifest_of(experiment="grid/early", training__epochs=epochs) for epochs in (1, 5)],
+            ["epochs=1", "epochs=5"],
+        ),
+        (  # of two grids
+            [manifest_of(experiment="a/early"), manifest_of(experiment="b/early", trigger=AMOUNT)],
+            ["a/early", "b/early"],
+        ),
     ],
 )
 def test_labels(manifests, expected):

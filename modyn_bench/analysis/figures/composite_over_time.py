@@ -46,9 +46,8 @@ def composite_over_time(
     """
     rows = cells(evaluations, metric=metric, window_set=window_set)
     groups = [("", rows)] if by is None else list(rows.groupby(by, sort=False))
-    columns = 3 if by is None else 2
-    if ax is None:
-        ax = style.new_axes(style.TEXT_WIDTH, 2.25 + 0.15 * -(-len(groups) * len(variants) // columns))
+    own = ax is None
+    ax = style.new_axes(style.TEXT_WIDTH, 2.25) if ax is None else ax
     for position, (name, group) in enumerate(groups):
         for variant in variants:
             table = _by_window(group, variant)
@@ -62,7 +61,7 @@ def composite_over_time(
     first, last = style.dates([rows["window_start"].min(), rows["window_end"].max()])
     pad = 0.006 * (last - first)
     ax.set_xlim(first - pad, last + pad)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.3)
+    style.legend_below(ax, grow=own)
     return ax
 
 

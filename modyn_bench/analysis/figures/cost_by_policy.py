@@ -37,7 +37,10 @@ def cost_by_policy(
     table = per_run.pivot_table(index=[by, "run_id"], columns="stage", values=quantity, fill_value=0.0, sort=False)
     groups = table.groupby(level=by, sort=False)
     means, totals = groups.mean(), table.sum(axis=1).groupby(level=by, sort=False)
-    ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(0.9 + 0.22 * len(means), 1.6, 8.0))) if ax is None else ax
+    names = style.wrapped(f"{name} (n = {count})" for name, count in totals.size().items())
+    if ax is None:
+        lines = max(name.count("\n") + 1 for name in names)
+        ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(0.9 + (0.1 + 0.12 * lines) * len(means), 1.6, 9.0)))
     place = np.arange(len(means))
     left = np.zeros(len(means))
     order = [*style.STAGE_COLORS, *(stage for stage in means if stage not in style.STAGE_COLORS)]
@@ -57,7 +60,7 @@ def cost_by_policy(
         left += width
     deviation = totals.std(ddof=1).to_numpy(dtype=np.float64)
     ax.errorbar(left, place, xerr=np.nan_to_num(deviation), linestyle="none", color="black", elinewidth=0.8, capsize=2)
-    ax.set_yticks(place, [f"{name} (n = {count})" for name, count in totals.size().items()])
+    ax.set_yticks(place, names)
     ax.invert_yaxis()
     ax.set_xlim(left=0.0)
     ax.set_xlabel(_LABELS[quantity])

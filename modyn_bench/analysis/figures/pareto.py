@@ -41,11 +41,12 @@ def pareto(
         cost_label: Of the horizontal axis.
         value_label: Of the vertical axis.
         higher_is_better: Whether a higher value is a better one.
-        ax: Where to draw; default: a new figure.
+        ax: Where to draw; default: a new figure as wide as a paper's column.
     """
     table = aggregate(points, cost=cost, value=value, by=by)
     front = pareto_front(table["cost"], table["value"], higher_is_better=higher_is_better)
-    ax = style.new_axes(5.0, 2.6) if ax is None else ax
+    own = ax is None
+    ax = style.new_axes(style.COLUMN_WIDTH, 2.4) if ax is None else ax
     path = np.flatnonzero(front)[np.argsort(table["cost"].to_numpy()[front], kind="stable")]
     ax.plot(
         table["cost"].iloc[path],
@@ -84,7 +85,7 @@ def pareto(
     ax.xaxis.set_major_formatter(FuncFormatter(_short))
     ax.margins(0.08)
     ax.grid()
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    style.legend_below(ax, grow=own)
     return ax
 
 
@@ -121,10 +122,10 @@ def _short(number: float, _position: int | None = None) -> str:
     """A number of samples as text: 1,500 as 1.5k.
 
     Example:
-        >>> _short(1_500), _short(2_000_000), _short(12)
-        ('1.5k', '2M', '12')
+        >>> _short(1_500), _short(999_900), _short(2_000_000), _short(12)
+        ('1.5k', '1M', '2M', '12')
     """
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
+        if abs(number) >= 0.9995 * size:  # what rounds to it
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
