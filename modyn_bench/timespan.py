@@ -68,17 +68,17 @@ def parse_offset(text: str | int | float, key: str = "offset") -> float:
 def parse_time(value: str | int | datetime, key: str = "time") -> int:
     """Parse a point in time to UTC seconds: an ISO date or datetime (naive means UTC), or seconds as an integer.
 
+    Eight digits that are a date from 19000101 to 21001231 are one, as ISO writes it too, with quotes or without.
+
     Raises:
         RequestError: If it is neither.
 
     Example:
-        >>> parse_time("1970-01-02"), parse_time("1970-01-01T00:00:10+00:00"), parse_time(5)
-        (86400, 10, 5)
+        >>> parse_time("1970-01-02"), parse_time("1970-01-01T00:00:10+00:00"), parse_time(5), parse_time(19700102)
+        (86400, 10, 5, 86400)
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
     try:
-        if re.fullmatch(r"[+-]?\d+", str(value)) and len(str(value)) != 8:
+        if not isinstance(value, bool) and re.fullmatch(r"[+-]?\d+", str(value)) and not _is_date(str(value)):
             return int(str(value))
         moment = datetime.fromisoformat(str(value))
     except ValueError:
@@ -86,6 +86,16 @@ def parse_time(value: str | int | datetime, key: str = "time") -> int:
             f"{key}={value!r} is not a point in time: write an ISO date such as 2019-12-31 or UTC seconds"
         ) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _is_date(digits: str) -> bool:
+    if not "19000101" <= digits <= "21001231" or len(digits) != 8:
+        return False
+    try:
+        datetime.fromisoformat(digits)
+    except ValueError:
+        return False
+    return True
 
 
 def format_time(timestamp: int, *, seconds: bool = False) -> str:

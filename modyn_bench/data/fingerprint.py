@@ -41,18 +41,18 @@ def hash_sources(files: Iterable[Path], data_dir: Path | None = None) -> str:
 
     Args:
         files: The source files.
-        data_dir: Where digests are remembered; a file whose path, size and modification time are known is not read
-            again. ``None`` reads every file.
+        data_dir: Where digests are remembered; a file whose path, size and times of modification and change are known
+            is not read again. ``None`` reads every file.
     """
     known = {} if data_dir is None else _load(data_dir / CACHE)
     digests, new = [], {}
     for file in files:
         resolved = str(file.resolve())
         status = file.stat()
-        stamp = [status.st_size, status.st_mtime_ns]
+        stamp = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         entry = known.get(resolved)
-        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == stamp:
-            digests.append(str(entry[2]))
+        if isinstance(entry, list) and entry[:-1] == stamp:
+            digests.append(str(entry[-1]))
             continue
         digest = hash_file(file)
         digests.append(digest)

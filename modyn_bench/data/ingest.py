@@ -85,7 +85,10 @@ def build_store(
     folder = data_dir / "stores" / f"{name[:80]}-{fingerprint[:16]}"
     if not folder.exists():
         locks = data_dir / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"data_dir={data_dir} cannot be written to ({error.strerror}); set another one") from error
         with FileLock(locks / f"{folder.name}.lock"):
             if not folder.exists():
                 rows = read()
@@ -103,7 +106,7 @@ def _split(rows: Rows, rule: SplitRule, origin: str) -> dict[str, IntArray]:
     """Return the row positions of each split in time order, ties in source order, and note what there was to note."""
     if len(rows) == 0:
         raise DataError(f"{origin}: no usable row")
-    num_unsorted = int(np.count_nonzero(np.diff(rows.times) < 0))
+    num_unsorted = int(np.count_nonzero(rows.times < np.maximum.accumulate(rows.times)))
     order = np.argsort(rows.times, kind="stable")
     if num_unsorted:
         rows.notes.append(

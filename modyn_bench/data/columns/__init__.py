@@ -1,5 +1,5 @@
 """From an Arrow table with roles for its columns to rows for ingest."""
 
-from modyn_bench.data.columns.roles import Roles, rows_from_table
+from modyn_bench.data.columns.roles import Roles, note_saved_index, rows_from_table
 
-__all__ = ["Roles", "rows_from_table"]
+__all__ = ["Roles", "note_saved_index", "rows_from_table"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ def check_names(names: Sequence[str], *, origin: str) -> None:
     """Raise ``DataError`` if a source has no columns, or two of one name."""
     if not names:
         raise DataError(f"{origin}: no columns")
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise DataError(
             f"{origin}: the column name(s) {', '.join(map(repr, repeated))} occur more than once; rename them"
@@ -122,7 +124,7 @@ def text_as_numbers(column: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     bare = pc.utf8_ltrim(pc.utf8_trim_whitespace(column), characters="+")
-    written = pc.match_substring_regex(bare, r"^-?(\d+\.?\d*|\.\d+|inf|infinity)([eE][+-]?\d+)?$", ignore_case=True)
+    written = pc.match_substring_regex(bare, r"^-?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity)$", ignore_case=True)
     return pc.if_else(written, bare, None).cast(pa.float64())
 
 
@@ -151,7 +153,7 @@ def encode(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     if pa.types.is_floating(column.type):
         column = pc.if_else(pc.is_nan(column), None, column)
     dictionary = column.dictionary_encode()
-    names = [_written(value) for value in dictionary.dictionary.to_pylist()]
+    names = [written(value) for value in dictionary.dictionary.to_pylist()]
     order = sorted_values(set(names))
     position = {name: code for code, name in enumerate(order)}
     recode = np.array([position[name] for name in names] or [0], dtype=np.int64)
@@ -159,9 +161,15 @@ def encode(column: pa.Array) -> tuple[NDArray[np.int64], list[str]]:
     return np.where(indices >= 0, recode[indices], -1), order
 
 
-def _written(value: Any) -> str:  # noqa: ANN401 - any scalar of Arrow
+def written(value: object) -> str:
+    """Write a value as a class or category is called: whole numbers without a fraction, true and false in lower case.
+
+    Example:
+        >>> written(1.0), written(True), written(Decimal("2.00")), written("1.0")
+        ('1', 'true', '2', '1.0')
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)

@@ -63,6 +63,7 @@ class FeatureColumns:
         for name in names:
             column = joined(table[name])
             if table[name].null_count == table.num_rows:
+                self._hashes[name] = hash_numbers(np.full(table.num_rows, np.nan))
                 self.notes.append(f"feature {name!r} has no value at all and is left out")
             elif name in categorical or (is_text(column.type) and name not in numeric):
                 codes[name] = self._categories(name, column)
@@ -116,7 +117,7 @@ class FeatureColumns:
             codes = np.where(codes < 0, values.index(MISSING), codes)
         if len(values) > 1000 and len(values) > len(codes) / 2:
             self._identifiers[name] = len(values)
-        self._hashes[name] = hash_texts(values, len(values))[codes]
+        self._hashes[name] = _hash_values(values)[codes]
         return codes.astype(np.int32), tuple(values)
 
     def _add_numeric(self, numbers: dict[str, NDArray[np.float64]]) -> None:
@@ -136,6 +137,18 @@ class FeatureColumns:
         dictionaries = tuple(values for _, values in codes.values())
         self.columns += (Column("categorical", "categorical", "int32", (len(codes),), tuple(codes), dictionaries),)
         self.gathers["categorical"] = array_gather(array)
+
+
+def _hash_values(values: Sequence[str]) -> HashArray:
+    """Hash categories as the numbers, booleans or gaps that they write, else as text.
+
+    So rows keep their hash, and their split, when a row that is appended makes another type of their column.
+    """
+    truth = {"true": 1.0, "false": 0.0, MISSING: np.nan}
+    numbers = [truth.get(value if value == MISSING else value.lower(), as_number(value)) for value in values]
+    as_numbers = hash_numbers(np.array([0.0 if number is None else number for number in numbers]))
+    is_a_number = np.array([number is not None for number in numbers])
+    return np.where(is_a_number, as_numbers, hash_texts(values, len(values)))
 
 
 def _refuse_nested(name: str, column: pa.Array, origin: str) -> None:

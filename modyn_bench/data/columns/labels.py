@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modyn_bench.data.columns.common import as_number, encode, is_number, is_text, joined, row_numbers
 from modyn_bench.errors import DataError
@@ -43,9 +44,9 @@ def encode_labels(
     column = joined(table[name])
     at = f"{origin}: the label column {name!r}"
     if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
-        if pa.types.is_null(column.type):
-            raise DataError(f"{at} is empty: every label is missing")
         raise DataError(f"{at} is of type {column.type}; expected text, numbers or booleans")
+    if is_text(column.type):
+        column = _whole_numbers(column)
     if threshold is not None:
         return _by_threshold(column, name, threshold, at)
     labels, found = encode(column)
@@ -55,12 +56,36 @@ def encode_labels(
     return labels, tuple(found), []
 
 
+def missing_labels(table: pa.Table, name: str, *, origin: str) -> NDArray[np.bool_]:
+    """Return which rows have no label, shape (n,).
+
+    Raises:
+        DataError: If none has one.
+    """
+    import pyarrow.compute as pc
+
+    null = pc.is_null(joined(table[name]), nan_is_null=True)
+    missing: NDArray[np.bool_] = np.asarray(null.to_numpy(zero_copy_only=False), dtype=bool)
+    if missing.all():
+        raise DataError(f"{origin}: the label column {name!r} is empty: every label is missing")
+    return missing
+
+
+def _whole_numbers(column: pa.Array) -> pa.Array:
+    """Write ``1.0`` as ``1`` where all labels are numbers: a column with a gap is written with fractions by many."""
+    import pyarrow.compute as pc
+
+    if any(as_number(value) is None for value in column.unique().drop_null().to_pylist()):
+        return column
+    return pc.replace_substring_regex(column, r"^([+-]?\d+)\.0*$", r"\1")
+
+
 def _by_threshold(column: pa.Array, name: str, threshold: float, at: str) -> Labels:
     labels, found = encode(column)
     numbers = [as_number(value) for value in found]
     wrong = [value for value, number in zip(found, numbers, strict=True) if number is None]
     if wrong:
-        rows = np.isin(labels, [found.index(value) for value in wrong])
+        rows = np.isin(labels, [code for code, number in enumerate(numbers) if number is None])
         raise DataError(f"{at} is no number in {row_numbers(rows)}, for instance {wrong[0]!r}: no threshold applies")
     above = np.array([(number or 0.0) > threshold for number in numbers] or [False], dtype=np.int64)
     written = f"{threshold:g}"
@@ -73,25 +98,25 @@ def _by_threshold(column: pa.Array, name: str, threshold: float, at: str) -> Lab
 def _as_declared(labels: IntArray, found: list[str], declared: list[str], at: str) -> Labels:
     if len(declared) < 2 or len(set(declared)) < len(declared):
         raise DataError(f"{at}: dataset.classes={declared} must name at least two classes, each once")
-    unknown = [value for value in found if value not in declared]
+    place = {value: index for index, value in enumerate(declared)}
+    unknown = [value for value in found if value not in place]
     if unknown:
-        rows = np.isin(labels, [found.index(value) for value in unknown])
+        rows = np.isin(labels, [code for code, value in enumerate(found) if value not in place])
         near = get_close_matches(unknown[0], declared, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(
             f"{at} holds {unknown[0]!r}{' and others' if len(unknown) > 1 else ''}, not in dataset.classes, "
             f"in {row_numbers(rows)}{hint}"
         )
-    recode = np.array([declared.index(value) for value in found] or [0], dtype=np.int64)
-    absent = [value for value in declared if value not in found]
+    recode = np.array([place[value] for value in found] or [0], dtype=np.int64)
+    present = set(found)
+    absent = [value for value in declared if value not in present]
     notes = [f"{len(absent)} declared class(es) without a row: {', '.join(absent[:5])}"] if absent else []
     return np.where(labels >= 0, recode[labels], -1), tuple(declared), notes
 
 
 def _refuse_quantities(labels: IntArray, found: list[str], at: str) -> None:
     num_labelled = int(np.count_nonzero(labels >= 0))
-    if num_labelled == 0:
-        raise DataError(f"{at} is empty: every label is missing")
     if len(found) == 1:
         raise DataError(
             f"{at} has a single class, {found[0]!r}: nothing can be learned; declare dataset.classes if more can come"

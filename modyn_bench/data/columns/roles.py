@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from modyn_bench.data.columns.common import check_column, check_names, check_utf8, row_numbers
 from modyn_bench.data.columns.features import FeatureColumns
-from modyn_bench.data.columns.labels import encode_labels
+from modyn_bench.data.columns.labels import encode_labels, missing_labels
 from modyn_bench.data.columns.texts import TextColumn
 from modyn_bench.data.columns.times import UNITS, parse_times
 from modyn_bench.data.hashing import hash_numbers, hash_texts
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from modyn_bench.types import IntArray
+
+_SAVED_INDEX = re.compile(r"__index_level_\d+__")  # pandas writes the index of a frame as such a column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +117,7 @@ class Roles:
         taken = {self.label, *(self.timestamp or ()), *self.drop}
         if self.features is not None:
             return tuple(name for name in self.features if name not in self.drop)
-        return tuple(name for name in known if name not in taken)
+        return tuple(name for name in known if name not in taken and not _SAVED_INDEX.fullmatch(name))
 
 
 def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequence[str] = ()) -> Rows:
@@ -137,13 +140,14 @@ def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequen
     if table.num_rows == 0:
         raise DataError(f"{origin}: no rows, only the columns {', '.join(names[:20])}")
     times, no_time, time_notes = parse_times(table, roles.timestamp, unit=roles.timestamp_unit, origin=origin)
+    all_notes = [*notes, *time_notes, *note_saved_index(names, roles)]
+    usable = _usable_rows(missing_labels(table, roles.label, origin=origin), no_time, roles, origin, all_notes)
+    if usable is not None:  # before anything is learned from the rows: types, classes
+        table, times = table.take(usable), times[usable]
     labels, classes, label_notes = encode_labels(
         table, roles.label, threshold=roles.label_threshold, classes=roles.classes, origin=origin
     )
-    all_notes = [*notes, *time_notes, *label_notes]
-    usable = _usable_rows(labels, no_time, roles, origin, all_notes)
-    if usable is not None:
-        table, times, labels = table.take(usable), times[usable], labels[usable]
+    all_notes += label_notes
     parts = {f"label {roles.label}": hash_texts(classes, len(classes))[labels]}
     if roles.timestamp is not None:  # with row order as time, equal rows would differ by their place
         parts["timestamp"] = hash_numbers(times)
@@ -164,12 +168,18 @@ def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequen
     )
 
 
+def note_saved_index(names: Sequence[str], roles: Roles) -> list[str]:
+    """Return a note if the index of a data frame is among the columns, which is no feature unless it is named."""
+    index = [name for name in names if _SAVED_INDEX.fullmatch(name) and name not in (roles.features or ())]
+    return [f"{', '.join(index)} is the index of a saved data frame and left out"] if index else []
+
+
 def _usable_rows(
-    labels: IntArray, no_time: NDArray[np.bool_], roles: Roles, origin: str, notes: list[str]
+    no_label: NDArray[np.bool_], no_time: NDArray[np.bool_], roles: Roles, origin: str, notes: list[str]
 ) -> IntArray | None:
     """Return the positions of the rows that have a time and a label, or ``None`` if all have."""
     columns = " ".join(map(repr, roles.timestamp or ()))
-    problems = {f"no readable time in {columns}": no_time, f"no label in {roles.label!r}": labels < 0}
+    problems = {f"no readable time in {columns}": no_time, f"no label in {roles.label!r}": no_label}
     found = [f"{what}: {row_numbers(rows)}" for what, rows in problems.items() if rows.any()]
     if not found:
         return None
@@ -179,7 +189,7 @@ def _usable_rows(
             "leave them out with dataset.invalid_rows=drop"
         )
     notes += [f"left out (invalid_rows=drop), {what}" for what in found]
-    usable = np.flatnonzero(~no_time & (labels >= 0))
+    usable = np.flatnonzero(~(no_time | no_label))
     if len(usable) == 0:
         raise DataError(f"{origin}: no row is left: {'; '.join(found)}")
     return usable

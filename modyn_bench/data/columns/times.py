@@ -60,9 +60,10 @@ def _from_column(column: pa.Array, name: str, unit: str, origin: str, notes: lis
         return _nulls_unreadable(moments.cast(pa.int64()))
     if is_text(column.type):
         numbers = _numbers(column)
-        if np.isnan(numbers[~_nulls(column)]).any():
-            return _from_iso(column)
-        return _from_numbers(numbers, None, name, unit, notes)
+        as_dates = _from_iso(column) if np.isnan(numbers[~_nulls(column)]).any() else None
+        if as_dates is not None and np.count_nonzero(as_dates != _UNREADABLE) >= np.isfinite(numbers).sum():
+            return as_dates
+        return _from_numbers(numbers, None, name, unit, notes)  # most are numbers, and the others unreadable
     if is_number(column.type):
         exact = column.cast(pa.int64()) if pa.types.is_integer(column.type) else None
         return _from_numbers(_numbers(column), exact, name, unit, notes)

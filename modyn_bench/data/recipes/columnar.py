@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modyn_bench.data.columns import Roles
+from modyn_bench.data.columns.common import written
 from modyn_bench.data.recipes.base import Recipe, plain
 from modyn_bench.data.tokens import HashedNgrams
 from modyn_bench.errors import RequestError
@@ -61,7 +62,7 @@ class ColumnarRecipe(Recipe):
             timestamp_unit=self.timestamp_unit,
             label=self.label,
             label_threshold=self.label_threshold,
-            classes=None if classes is None else tuple(_written(value) for value in classes),
+            classes=None if classes is None else tuple(written(value) for value in classes),
             text=self.text,
             features=_names("features", self.features),
             drop=_names("drop", self.drop) or (),
@@ -86,8 +87,3 @@ def _names(key: str, value: Any, *, of: type = str) -> tuple[Any, ...] | None:  
     if len(set(map(str, value))) < len(value):
         raise RequestError(f"dataset.{key}={value!r} names something twice")
     return tuple(value)
-
-
-def _written(value: object) -> str:
-    """Write a declared class as ingest writes a label: YAML's ``true`` and ``1`` are the labels true and 1."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

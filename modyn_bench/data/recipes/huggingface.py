@@ -76,7 +76,8 @@ class HuggingFaceRecipe(ColumnarRecipe):
             return hash_values(self.split, _hash_table(_pick(self.path, self.split, self.origin)))
         folder = Path(str(self.path)).expanduser()
         if folder.is_dir():
-            files = sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("."))
+            found = sorted(file for file in folder.rglob("*") if file.is_file())
+            files = [file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts)]
             names = [file.relative_to(folder).as_posix() for file in files]
             return hash_values(self.subset, self.split, names, hash_sources(files, data_dir))
         if self.revision is not None and _COMMIT.fullmatch(self.revision):
@@ -107,8 +108,12 @@ class HuggingFaceRecipe(ColumnarRecipe):
         try:
             if folder is not None:
                 return _pick(hf.load_from_disk(str(folder)), self.split, self.origin)
-            return hf.load_dataset(str(self.path), self.subset, split=self.split, revision=self.revision)
-        except (ValueError, OSError) as error:
+            source = Path(str(self.path)).expanduser()
+            name = str(source if source.is_dir() else self.path)
+            return hf.load_dataset(name, self.subset, split=self.split, revision=self.revision)
+        except RequestError:
+            raise
+        except (ValueError, OSError, hf.exceptions.DatasetsError, hf.exceptions.DatasetGenerationError) as error:
             raise DataError(f"dataset.path={self.path}: datasets cannot load it: {error}") from error
 
 
@@ -137,6 +142,9 @@ def _pick(dataset: Any, split: str, origin: str) -> Any:  # noqa: ANN401 - a dat
     if not hasattr(dataset, "column_names") or type(dataset).__name__.startswith("Iterable"):
         raise RequestError(f"dataset.path is a {type(dataset).__name__}; expected a datasets.Dataset, not streamed")
     if not isinstance(dataset, dict):
+        own = str(dataset.split or "train")
+        if split not in ("train", own):
+            raise RequestError(f"dataset.split={split!r}: {origin} is a single dataset, its split is {own}")
         return dataset
     parts = split.split("+")
     unknown = [part for part in parts if part not in dataset]
@@ -186,6 +194,9 @@ def _with_class_names(dataset: Any, roles: Roles) -> tuple[pa.Table, Roles]:  # 
             continue
         codes = table[name].combine_chunks()
         codes = pc.if_else(pc.less(codes, 0), None, codes)  # -1 is how unlabelled test splits are published
+        largest = pc.max(codes).as_py()
+        if largest is not None and largest >= len(feature.names):
+            raise DataError(f"column {name!r} holds class {largest}, but names {len(feature.names)} classes only")
         table = table.set_column(table.column_names.index(name), name, pa.array(feature.names, pa.string()).take(codes))
         if name == roles.label and roles.classes is None and roles.label_threshold is None:
             roles = replace(roles, classes=tuple(feature.names))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
-from modyn_bench.data.columns import Roles, rows_from_table
+from modyn_bench.data.columns import Roles, note_saved_index, rows_from_table
 from modyn_bench.data.columns.common import check_names
 from modyn_bench.data.fingerprint import hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
@@ -62,7 +62,8 @@ class TableRecipe(ColumnarRecipe):
         sources = self._sources()
         names = sources[0].column_names()
         check_names(names, origin=str(sources[0].file))
-        self.roles.check_columns(names, origin=self.origin)
+        if not sources[0].names_may_follow:
+            self.roles.check_columns(names, origin=self.origin)
 
     def source_hash(self, data_dir: Path | None) -> str:
         """Return the identity of the files' bytes and of the kind they are read as."""
@@ -74,12 +75,14 @@ class TableRecipe(ColumnarRecipe):
         import pyarrow as pa
 
         roles, sources = self.roles, self._sources()
-        first = sources[0].column_names()
+        first = sources[0].all_column_names()
+        roles.check_columns(first, origin=self.origin)
+        index_notes = note_saved_index(first, roles)
         roles = _resolved(roles, first)
         tables: list[pa.Table] = []
-        notes: list[str] = []
+        notes = index_notes
         for source in sources:
-            names = source.column_names()
+            names = source.all_column_names()
             if sorted(names) != sorted(first):
                 differing = ", ".join(map(repr, sorted(set(names) ^ set(first))))
                 raise DataError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MISSING_VALUES = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
+UNREADABLE = (OSError, EOFError, lzma.LZMAError, zlib.error)
+"""What reading a file raises that is gone, cut off or damaged, packed or not."""
+
 _PACKED: dict[str, Callable[[Path], BufferedIOBase]] = {
     ".gz": gzip.GzipFile,
     ".bz2": bz2.BZ2File,
@@ -73,6 +78,15 @@ class Source(ABC):
     def column_names(self) -> list[str]:
         """Return the names of the columns, reading as little as possible."""
 
+    def all_column_names(self) -> list[str]:
+        """Return the names of the columns from the whole file, where its beginning may not have them all."""
+        return self.column_names()
+
+    @property
+    def names_may_follow(self) -> bool:
+        """Whether columns may first occur beyond what ``column_names`` reads."""
+        return False
+
     @abstractmethod
     def read(
         self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
@@ -101,9 +115,9 @@ class Source(ABC):
         try:
             with self.open() as stream:
                 head = stream.read(num_bytes + 1)
-        except (OSError, EOFError, lzma.LZMAError) as error:
+        except UNREADABLE as error:
             raise DataError(f"{self.file} cannot be read: {error}") from error
-        if not head.strip():
+        if not head.removeprefix(codecs.BOM_UTF8).strip():
             raise DataError(f"{self.file} is empty")
         return head[:num_bytes], len(head) <= num_bytes
 
@@ -116,11 +130,11 @@ def kind_of(file: Path) -> tuple[str, str]:
     """
     bare = file.with_suffix("") if file.suffix.lower() in _PACKED else file
     suffix = bare.suffix.lower()
-    if suffix not in KINDS:
+    if suffix not in KINDS or (bare != file and KINDS[suffix] == "parquet"):
         advice = "unpack it first" if suffix in (".zip", ".tar", ".7z") else "rename or convert it"
         raise RequestError(
             f"dataset.path={file}: the suffix {suffix!r} is not known (known: {', '.join(KINDS)}, each also with "
-            f"{', '.join(_PACKED)}); {advice}"
+            f"{', '.join(_PACKED)} but Parquet); {advice}"
         )
     return KINDS[suffix], suffix
 
@@ -152,6 +166,12 @@ def _files(path: Path) -> list[Path]:
         return [path]
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith((".", "_")))
+        others = sorted(entry.name for entry in path.iterdir() if not entry.is_file() and entry.name[:1] not in "._")
+        if others:
+            raise RequestError(
+                f"dataset.path={path}: the folder holds more than files: {', '.join(others[:5])}; folders in it and "
+                "links that lead nowhere are not read, so name one folder of files"
+            )
         if not files:
             raise RequestError(f"dataset.path={path}: the folder holds no files")
         return files

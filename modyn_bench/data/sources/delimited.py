@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -9,7 +10,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modyn_bench.data.columns.common import text_as_numbers
-from modyn_bench.data.sources.base import Source, kind_of
+from modyn_bench.data.sources.base import UNREADABLE, Source, kind_of
 from modyn_bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _SEPARATORS = (",", ";", "\t", "|")
 _BLOCK_BYTES = 1 << 24
+_LARGEST_VALUE = 1 << 30
 
 
 class DelimitedSource(Source):
@@ -24,8 +26,9 @@ class DelimitedSource(Source):
 
     Every value is read as text first and a column's type is inferred from all of its values, not from the first block:
     numbers (``inf`` among them), else ``true``/``false`` in any case, else text. A column without a name, which is what
-    a saved index looks like, is left out, and noted. Empty lines are no rows. Rows with more or fewer values than the
-    header are an error that counts them.
+    a saved index looks like, is left out, and noted. Blanks around values are no part of them. Empty lines are no rows.
+    Rows with more or fewer values than the header are an error that counts them, and so are quoted values in which
+    whole rows seem to have vanished.
     """
 
     def column_names(self) -> list[str]:
@@ -36,19 +39,22 @@ class DelimitedSource(Source):
         self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
     ) -> tuple[pa.Table, list[str]]:
         """Read columns as text, mark what is missing (not in ``verbatim``), infer the types of those in ``typed``."""
+        import pyarrow as pa
+
         header = self._header()
         num_unnamed = header.count("")
         notes = [f"{self.file.name}: {num_unnamed} column(s) without a name are left out"] if num_unnamed else []
         # Names of our own, one per position, so that neither blanks nor repetitions in the header matter.
-        columns = [f"{position}" for position in range(len(header))]
-        positions = [header.index(name) for name in names]
-        table = self._parse(columns, [columns[position] for position in positions])
-        table = table.rename_columns(list(names))
-        for position, name in enumerate(names):
+        places = {name: f"{place}" for place, name in reversed(list(enumerate(header)))}
+        parsed = self._parse([f"{place}" for place in range(len(header))], [places[name] for name in names])
+        columns: dict[str, Any] = {}
+        for name in names:
+            values = parsed[places[name]].combine_chunks()
+            self._refuse_swallowed_rows(name, values, len(header))
             if name not in verbatim:
-                column = self._without_missing(table[name])
-                table = table.set_column(position, name, _infer(column) if name in typed else column)
-        return table, notes
+                values = self._without_missing(values)
+            columns[name] = _infer(values) if name in typed else values
+        return pa.table(columns), notes
 
     def separator(self) -> str:
         """Return the separator: the configured one, a tab for TSV, else the one that cuts the first lines best."""
@@ -79,10 +85,17 @@ class DelimitedSource(Source):
         quote = self.text_format.quote
         quoting: Any = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=quote, quoting=quoting)
+        limit = csv.field_size_limit(_LARGEST_VALUE)
         try:
             return list(itertools.islice((row for row in reader if row), 20))
         except csv.Error as error:
             raise DataError(f"{self.file}: the first rows cannot be read: {error}") from error
+        finally:
+            csv.field_size_limit(limit)
+
+    def _num_lines_before_header(self) -> int:
+        lines = self.head()[0].removeprefix(codecs.BOM_UTF8).splitlines()
+        return next(number for number, line in enumerate(lines) if line.strip(b"\r\n"))
 
     def _parse(self, columns: list[str], wanted: list[str]) -> pa.Table:
         import pyarrow as pa
@@ -100,7 +113,11 @@ class DelimitedSource(Source):
                     stream,
                     # One thread, because only then does Arrow know the numbers of the rows it complains of.
                     read_options=pa.csv.ReadOptions(
-                        column_names=columns, skip_rows_after_names=1, block_size=_BLOCK_BYTES, use_threads=False
+                        column_names=columns,
+                        skip_rows=self._num_lines_before_header(),
+                        skip_rows_after_names=1,
+                        block_size=_BLOCK_BYTES,
+                        use_threads=False,
                     ),
                     parse_options=pa.csv.ParseOptions(
                         delimiter=self.separator(),
@@ -113,7 +130,7 @@ class DelimitedSource(Source):
                         column_types=dict.fromkeys(columns, pa.large_string()), include_columns=wanted
                     ),
                 )
-        except (pa.ArrowException, OSError, EOFError) as error:
+        except (pa.ArrowException, *UNREADABLE) as error:
             self._find_bad_bytes()
             raise DataError(
                 f"{self.file} cannot be read as delimited text: {error}; is a quote left open? "
@@ -128,22 +145,40 @@ class DelimitedSource(Source):
         return table
 
     def _find_bad_bytes(self) -> None:
-        """Raise an error that names the first line that is not UTF-8."""
-        with self.open() as stream:
-            for number, line in enumerate(stream, start=1):
-                try:
-                    line.decode("utf-8")
-                except UnicodeDecodeError as error:
-                    raise DataError(
-                        f"{self.file}, line {number}: not UTF-8 ({error.reason} at byte {error.start}); convert it, "
-                        "for instance with iconv -f latin1 -t utf8"
-                    ) from error
+        """Raise an error that names the first line that is not UTF-8, or says that the file is cut off or damaged."""
+        try:
+            with self.open() as stream:
+                for number, line in enumerate(stream, start=1):
+                    try:
+                        line.decode("utf-8")
+                    except UnicodeDecodeError as error:
+                        raise DataError(
+                            f"{self.file}, line {number}: not UTF-8 ({error.reason} at byte {error.start}); convert "
+                            "it, for instance with iconv -f latin1 -t utf8"
+                        ) from error
+        except UNREADABLE as error:
+            raise DataError(f"{self.file} cannot be read to its end, it is cut off or damaged: {error}") from error
 
-    def _without_missing(self, column: pa.ChunkedArray) -> pa.Array:
+    def _refuse_swallowed_rows(self, name: str, values: pa.Array, num_columns: int) -> None:
+        """Raise an error if a quoted value holds a line that looks like a row: a quote was left open."""
+        import pyarrow.compute as pc
+
+        separator = self.separator()
+        suspects = values.filter(pc.match_substring(values, "\n")).to_pylist() if num_columns > 2 else []
+        for value in suspects:
+            lines = [line for line in value.splitlines()[1:-1] if line.count(separator) >= num_columns - 1]
+            if lines:
+                raise DataError(
+                    f"{self.file}: a quoted value of column {name!r} holds {len(value.splitlines())} lines that look "
+                    f"like rows, such as {lines[0][:80]!r}: a quote is left open; mend it, or take quotes as ordinary "
+                    "characters with dataset.quote=null"
+                )
+
+    def _without_missing(self, column: pa.Array) -> pa.Array:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        values = column.combine_chunks()
+        values = pc.utf8_trim_whitespace(column)
         missing = pc.is_in(values, value_set=pa.array(self.text_format.missing_values, pa.large_string()))
         return pc.if_else(missing, None, values)
 

@@ -1,0 +1,252 @@
+"""Tables as they come: blanks, gaps, leftovers of other programs, files cut off. Nothing is lost without a word."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from modyn_bench.data.columns.common import text_as_numbers
+from modyn_bench.data.recipes.huggingface import HuggingFaceRecipe
+from modyn_bench.data.recipes.table import TableRecipe
+from modyn_bench.errors import DataError, RequestError
+
+ROWS = [f"2020-01-{day:02},{day},{'ab'[day % 2]}" for day in range(1, 29)]
+
+
+def prepare(path, **options):
+    options = {"timestamp": "ts", "label": "y", **options}
+    return TableRecipe(path=str(path), **options).prepare(path.parent / "stores")
+
+
+def write(path, lines, *, head="ts,x,y"):
+    path.write_text("\n".join([head, *lines]) + "\n")
+    return path
+
+
+def num_rows(store):
+    return sum(map(len, store.splits.values()))
+
+
+def test_blank_lines_before_the_header_change_nothing(tmp_path):
+    plain = prepare(write(tmp_path / "plain.csv", ROWS))
+    (tmp_path / "blank.csv").write_text("\n\r\n" + (tmp_path / "plain.csv").read_text())
+    store = prepare(tmp_path / "blank.csv")
+    assert num_rows(store) == num_rows(plain) == 28
+    assert store.schema == plain.schema
+
+
+def test_blanks_around_values_are_no_part_of_them(tmp_path):
+    lines = [f"2020-01-{day:02}, {day} , {'ab'[day % 2]}{' ' * (day % 3)}" for day in range(1, 28)]
+    store = prepare(write(tmp_path / "t.csv", [*lines, "2020-01-28, NA ,a"], head="ts, x, y"))
+    assert store.schema.classes == ("a", "b")
+    assert store.schema["numeric"].names == ("x",)
+
+
+def test_labels_that_are_whole_numbers_are_so_whatever_their_file_wrote(tmp_path):
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    write(folder / "p0.csv", [f"2020-01-{day:02},{day},{day % 2}" for day in range(1, 20)])
+    write(folder / "p1.csv", [f"2020-02-{day:02},{day},{day % 2}.0" for day in range(1, 20)])
+    assert prepare(folder).schema.classes == ("0", "1")
+    assert prepare(folder, classes=[1.0, 0]).schema.classes == ("1", "0")
+    write(folder / "p1.csv", [f"2020-02-{day:02},{day},{day % 2}.5" for day in range(1, 20)])
+    assert prepare(folder).schema.classes == ("0", "0.5", "1", "1.5")
+
+
+def test_a_key_that_comes_late_is_a_column(tmp_path):
+    rows = [{"ts": i, "x": i, "y": i % 2} | ({"late": 1.5} if i > 1500 else {}) for i in range(2000)]
+    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert prepare(tmp_path / "t.jsonl").schema["numeric"].names == ("x", "late")
+    assert prepare(tmp_path / "t.jsonl", features=["late"]).schema["numeric"].names == ("late",)
+    with pytest.raises(RequestError, match=r"'latest' is no column .* did you mean 'late'"):
+        prepare(tmp_path / "t.jsonl", features=["latest"])
+
+
+def test_the_index_of_a_saved_frame_is_no_feature(tmp_path):
+    frame = pd.DataFrame({"ts": range(40), "x": range(40), "y": [0, 1] * 20}).query("x != 3")
+    frame.to_parquet(tmp_path / "t.parquet")
+    store = prepare(tmp_path / "t.parquet")
+    assert store.schema["numeric"].names == ("x",)
+    assert any("__index_level_0__ is the index of a saved data frame" in note for note in store.notes)
+    named = prepare(tmp_path / "t.parquet", features=["x", "__index_level_0__"])
+    assert named.schema["numeric"].names == ("x", "__index_level_0__")
+    in_memory = HuggingFaceRecipe(path=Dataset.from_pandas(frame), timestamp="ts", label="y").prepare(tmp_path)
+    assert in_memory.schema["numeric"].names == ("x",)
+    assert any("__index_level_0__" in note for note in in_memory.notes)
+
+
+@pytest.mark.parametrize("value", ["unknown", "", "maybe", "7"])
+@pytest.mark.parametrize("column", ["number", "truth", "empty"])
+def test_a_row_that_makes_another_type_of_a_column_leaves_the_split_alone(tmp_path, column, value):
+    old = pd.DataFrame({"ts": range(400), "number": range(400), "truth": ["true", "false"] * 200, "empty": ""})
+    old = old.assign(y=[0, 1] * 200, key=range(400))
+    row = old[-1:].astype(object).assign(ts=400, key=400) if column != "ts" else None
+    row[column] = value
+    held_out = []
+    for name, frame in (("old", old), ("new", pd.concat([old.astype(object), row]))):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+        store = prepare(tmp_path / f"{name}.csv")
+        place = store.schema["numeric"].names.index("key")
+        held_out.append({int(key) for key in store.splits["test"].columns["numeric"][:, place]} - {400})
+    assert held_out[0] == held_out[1]
+
+
+def test_an_open_quote_that_swallows_rows_is_told(tmp_path):
+    lines = [f"2020-01-{day:02}\tTitle {day}\t{'ab'[day % 2]}" for day in range(1, 29)]
+    lines[3] = lines[3].replace("Title", '"Title')
+    lines[9] = lines[9].replace("Title", '"Title')
+    path = write(tmp_path / "t.tsv", lines, head="ts\ttitle\ty")
+    with pytest.raises(DataError, match=r"look like rows, such as '2020-01-05.*dataset.quote=null"):
+        prepare(path, text="title")
+    assert num_rows(prepare(path, text="title", quote=None)) == 28
+
+
+def test_folders_and_dangling_links_in_a_folder_are_refused(tmp_path):
+    folder = tmp_path / "parts"
+    (folder / "more").mkdir(parents=True)
+    write(folder / "a.csv", ROWS)
+    with pytest.raises(RequestError, match="holds more than files: more"):
+        prepare(folder)
+    (folder / "more").rmdir()
+    (folder / "link.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(RequestError, match=r"holds more than files: link\.csv"):
+        prepare(folder)
+    (folder / "link.csv").unlink()
+    (folder / "_SUCCESS").touch()
+    assert num_rows(prepare(folder)) == 28
+
+
+def test_rows_that_are_dropped_decide_nothing(tmp_path):
+    write(tmp_path / "t.csv", [*ROWS, "bad,3,c"])
+    assert prepare(tmp_path / "t.csv", invalid_rows="drop").schema.classes == ("a", "b")
+    lines = [line if line.endswith("a") else line.replace("2020", "bad") for line in ROWS]
+    write(tmp_path / "t.csv", lines)
+    with pytest.raises(DataError, match="a single class, 'a'"):
+        prepare(tmp_path / "t.csv", invalid_rows="drop")
+
+
+def test_one_bad_number_among_times_is_one_bad_row(tmp_path):
+    lines = [f"{1_600_000_000 + day},{day},{'ab'[day % 2]}" for day in range(40)]
+    lines[4], lines[7] = "oops,4,a", "n.a.,7,b"
+    path = write(tmp_path / "t.csv", lines)
+    assert num_rows(prepare(path, invalid_rows="drop")) == 38
+    with pytest.raises(DataError, match=r"2 of 40 rows \(rows 5, 8\)"):
+        prepare(path)
+
+
+def test_late_rows_are_counted_against_all_before_them(tmp_path):
+    store = prepare(write(tmp_path / "t.csv", [f"{ts},{ts},{'ab'[ts % 2]}" for ts in [100, *range(50)]]))
+    assert any("50 of 51 rows came before an earlier one's time" in note for note in store.notes)
+
+
+def test_long_values_in_the_first_rows(tmp_path):
+    path = write(tmp_path / "t.csv", [f"2020-01-{day:02},{'w ' * 100_000},{'ab'[day % 2]}" for day in range(1, 29)])
+    assert num_rows(prepare(path, text="x")) == 28
+
+
+@pytest.mark.parametrize("suffix", [".csv.gz", ".csv.xz", ".jsonl.gz", ".jsonl.xz"])
+@pytest.mark.parametrize("harm", ["cut", "changed"])
+def test_a_packed_file_that_is_cut_off_or_damaged_is_named(tmp_path, suffix, harm):
+    noise = np.random.default_rng(0).integers(0, 10**9, 60_000)
+    if suffix.startswith(".csv"):
+        text = "ts,x,y\n" + "".join(f"{i},{x},{i % 2}\n" for i, x in enumerate(noise))
+    else:
+        text = "".join(
+            json.dumps({"ts": i, "x": int(x), "y": i % 2, "pad": "w" * 60}) + "\n" for i, x in enumerate(noise)
+        )
+    packed = (gzip if suffix.endswith("gz") else lzma).compress(text.encode())
+    broken = packed[: len(packed) * 9 // 10]
+    if harm == "changed":
+        broken = packed[:-200] + bytes(byte ^ 0x55 for byte in packed[-200:])
+    (tmp_path / f"t{suffix}").write_bytes(broken)
+    with pytest.raises(DataError, match=rf"t{suffix}( cannot be read|, line \d+: no)"):
+        prepare(tmp_path / f"t{suffix}")
+
+
+def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf")
+    with pytest.raises(DataError, match="is empty"):
+        prepare(tmp_path / "t.csv")
+
+
+def test_infinity_has_no_exponent():
+    import pyarrow as pa
+
+    assert text_as_numbers(pa.array(["infe5", "inf", "-Infinity", "1e5"])).to_pylist() == [None, np.inf, -np.inf, 1e5]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_data_dir_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(DataError, match=r"data_dir=.*closed cannot be written to"):
+        TableRecipe(path=str(write(tmp_path / "t.csv", ROWS)), timestamp="ts", label="y").prepare(tmp_path / "closed")
+
+
+def test_a_data_dir_that_is_a_file_is_named(tmp_path):
+    path = write(tmp_path / "t.csv", ROWS)
+    with pytest.raises(DataError, match=r"data_dir=.*t\.csv cannot be written to"):
+        TableRecipe(path=str(path), timestamp="ts", label="y").prepare(path)
+
+
+@pytest.mark.parametrize("options", [{"classes": ["a", "b"]}, {"label_threshold": 1.0}])
+def test_a_wrong_label_column_of_many_values_is_answered_at_once(tmp_path, options):
+    path = write(tmp_path / "t.csv", [f"{i},{i},id{i}" for i in range(60_000)])
+    with pytest.raises(DataError, match="60,000 of 60,000 rows"):
+        prepare(path, **options)  # comparing each with each would take a minute
+
+
+class TestHuggingFace:
+    ROWS = {"ts": list(range(40)), "x": [0.5] * 40, "y": [0, 1] * 20}
+
+    def recipe(self, path, **options):
+        return HuggingFaceRecipe(path=path, timestamp="ts", label="y", **options)
+
+    def test_a_folder_below_home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "files").mkdir()
+        pd.DataFrame(self.ROWS).to_parquet(tmp_path / "files" / "train.parquet")
+        assert num_rows(self.recipe("~/files").prepare(tmp_path / "d")) == 40
+
+    def test_a_split_that_a_single_dataset_does_not_have(self, tmp_path):
+        dataset = Dataset.from_dict(self.ROWS)
+        with pytest.raises(RequestError, match=r"dataset.split='validation'.* its split is train"):
+            self.recipe(dataset, split="validation").check()
+        dataset.save_to_disk(tmp_path / "saved")
+        with pytest.raises(RequestError, match=r"dataset.split='test'"):
+            self.recipe(str(tmp_path / "saved"), split="test").prepare(tmp_path / "d")
+
+    def test_a_split_that_a_saved_dictionary_does_not_have(self, tmp_path):
+        DatasetDict({"train": Dataset.from_dict(self.ROWS)}).save_to_disk(tmp_path / "saved")
+        with pytest.raises(RequestError, match=r"dataset.split='test'.* has the splits train"):
+            self.recipe(str(tmp_path / "saved"), split="test").prepare(tmp_path / "d")
+
+    def test_a_class_without_a_name(self, tmp_path):
+        features = Features({"ts": Value("int64"), "x": Value("float64"), "y": Value("int64")})
+        dataset = Dataset.from_dict({**self.ROWS, "y": [0, 1, 2, 1] * 10}, features=features)
+        named = dataset.info.features.copy()
+        named["y"] = ClassLabel(names=["no", "yes"])
+        dataset.info.features = named
+        with pytest.raises(DataError, match="'y' holds class 2, but names 2 classes"):
+            self.recipe(dataset).prepare(tmp_path)
+
+    def test_hidden_folders_are_no_content(self, tmp_path):
+        folder = tmp_path / "files"
+        (folder / ".git").mkdir(parents=True)
+        pd.DataFrame(self.ROWS).to_parquet(folder / "train.parquet")
+        (folder / ".git" / "config").write_text("a")
+        before = self.recipe(str(folder)).source_fingerprint()
+        (folder / ".git" / "config").write_text("b")
+        assert self.recipe(str(folder)).source_fingerprint() == before
+
+    def test_a_broken_file_is_named(self, tmp_path):
+        (tmp_path / "files").mkdir()
+        (tmp_path / "files" / "train.jsonl").write_text('{"ts": 1, "x": 2}\n{"ts": oops\n')
+        with pytest.raises(DataError, match="files: datasets cannot load it"):
+            self.recipe(str(tmp_path / "files")).prepare(tmp_path / "d")
