@@ -14,7 +14,7 @@ from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import Selector
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.base import Trigger
-from modyn_bench.types import Decision, DecisionPoint, DecisionRecord, Selection, StageCost
+from modyn_bench.types import Arrivals, Decision, DecisionPoint, DecisionRecord, Selection, Side, StageCost
 
 Item = TypeVar("Item")
 
@@ -123,18 +123,27 @@ def decision_records(
         )
 
 
-def check_decision_point(point: DecisionPoint, trigger: Trigger, cursor: Cursor, num_arrivals: int) -> None:
+def check_decision_point(point: DecisionPoint, trigger: Trigger, cursor: Cursor, arrivals: Arrivals) -> None:
     """Check that a decision lies within the arrivals and further on than the last one, and note it.
 
     Raises:
         ContractError: If it does not.
     """
+    num_arrivals = len(arrivals)
     first = 1 - point.side  # after the first sample at the earliest, or before it
     if not first <= point.position <= num_arrivals - point.side:
         raise ContractError(
             f"trigger {trigger.name} ({type(trigger).__name__}) wants to decide {point.side.name.lower()} position "
             f"{point.position} of {num_arrivals} arrivals, which is not among them"
         )
+    if point.time is not None:
+        earliest = int(arrivals.timestamps[point.position - 1]) if point.position else cursor.last_time
+        latest = earliest if point.side is Side.AFTER else int(arrivals.timestamps[point.position])
+        if not earliest <= point.time <= latest:
+            raise ContractError(
+                f"trigger {trigger.name} ({type(trigger).__name__}) wants to decide at time {point.time}, which is not "
+                f"within {earliest}..{latest}, between the samples that its position lies between"
+            )
     position, side, at = point.order
     place = [cursor.next_key + position, side, at]
     if cursor.last_decision and place <= cursor.last_decision:
@@ -153,6 +162,10 @@ def check_selection(selection: Selection, selector: Selector, first_key: int, nu
     """
     name = f"selector {selector.name} ({type(selector).__name__})"
     keys, weights = selection.keys, selection.weights
+    if not (isinstance(keys, np.ndarray) and isinstance(weights, np.ndarray) and keys.dtype == np.int64):
+        raise ContractError(
+            f"{name} returned keys of another type than an array of int64, or weights that are no array"
+        )
     if keys.ndim != 1 or keys.shape != weights.shape:
         raise ContractError(f"{name} returned keys of shape {keys.shape} and weights of shape {weights.shape}")
     if not len(keys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +95,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         with _observed(config, store, sweep) as observers:
             _train(run, config, store, evaluation, keep_probabilities, observers)
             _conclude(run, evaluation, observers)
+        run.mark_done()  # when the observers have closed: a kill before this has them log anew
         return JobResult("finished", run.path, _summary(run.path))
 
 
@@ -167,7 +168,7 @@ def _train(
 
 
 def _conclude(run: RunDirectory, evaluation: EvaluationConfig, observers: Sequence[Observer]) -> None:
-    """Derive the tables, evaluate, draw, tell the observers, and mark the run as done."""
+    """Derive the tables, evaluate, draw, and tell the observers."""
     from modyn_bench.analysis.draw import draw_run
 
     run.derive_tables()
@@ -175,7 +176,6 @@ def _conclude(run: RunDirectory, evaluation: EvaluationConfig, observers: Sequen
     draw_run(run.path)
     for observer in observers:
         observer.on_finish(run.path)
-    run.mark_done()
 
 
 def _evaluate(run: RunDirectory, evaluation: EvaluationConfig, folder: Path) -> None:
@@ -233,5 +233,6 @@ def _observed(config: Mapping[str, Any], store: SampleStore, sweep: str | None) 
         status = "interrupted"
         raise
     finally:
-        for observer in observers:
-            observer.on_close(status)
+        with ExitStack() as closing:  # every one is closed, whatever becomes of another
+            for observer in reversed(observers):
+                closing.callback(observer.on_close, status)

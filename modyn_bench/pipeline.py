@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -113,7 +114,7 @@ class Pipeline:
             with self.clock.measure("decide"):
                 point = self.trigger.next_decision(arrivals)
             if point is not None:
-                check_decision_point(point, self.trigger, self.cursor, len(arrivals))
+                check_decision_point(point, self.trigger, self.cursor, arrivals)
             part, arrivals = arrivals.split(len(arrivals) if point is None else point.position)
             if len(part):
                 with self.clock.measure("decide", num_samples=len(part)):
@@ -195,7 +196,7 @@ class Pipeline:
             trigger_index=index,
             num_labelled=num_labelled,
             generator=derive(self.seed, "selection", num_labelled - 1),
-            labels=self.replay.labels_of,
+            labels=partial(self.replay.labels_of, num_labelled=num_labelled),
             timestamps=self.replay.timestamps_of,
         )
         with self.clock.measure("select"):
@@ -327,6 +328,7 @@ class Pipeline:
             model_id=model_id,
             module=None if self.model is None else self.model.module,
             preprocessor=None if self.model is None else self.model.preprocessor,
+            first_key=self.replay.first_key,
             device=self.device,
             precision=self.precision,
         )

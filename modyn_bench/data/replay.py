@@ -8,7 +8,7 @@ import numpy as np
 
 from modyn_bench.config import ReplayConfig
 from modyn_bench.data.store import Split
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.timespan import format_time, parse_time
 from modyn_bench.types import Arrivals, IntArray
 
@@ -65,8 +65,17 @@ class Replay:
         """Return the timestamps of keys, shape (n,)."""
         return np.asarray(self._split.timestamps[keys], dtype=np.int64)
 
-    def labels_of(self, keys: IntArray) -> IntArray:
-        """Return the labels of keys, shape (n,). The caller answers for their having arrived."""
+    def labels_of(self, keys: IntArray, *, num_labelled: int) -> IntArray:
+        """Return the labels of keys, shape (n,), which must lie in the replay and below ``num_labelled``.
+
+        Raises:
+            ContractError: If one does not.
+        """
+        if len(keys) and (int(np.min(keys)) < self.first_key or int(np.max(keys)) >= num_labelled):
+            raise ContractError(
+                f"a policy asked for the labels of keys {int(np.min(keys))}..{int(np.max(keys))}, but only "
+                f"{self.first_key}..{num_labelled - 1} are labelled"
+            )
         return np.asarray(self._split.labels[keys], dtype=np.int64)
 
     def _label_cursors(self, times: IntArray, num_arrived: IntArray) -> IntArray:

@@ -33,6 +33,7 @@ class ModelView:
         model_id: The newest model's id, ``None`` before the first training.
         module: The newest model.
         preprocessor: What its training fitted.
+        first_key: The first key of the replay; what lies before it never arrives.
         batch_size: B; changes bits and so possibly results.
         device: Where the model runs.
         precision: Lightning's name of the precision.
@@ -45,6 +46,7 @@ class ModelView:
         model_id: int | None = None,
         module: nn.Module | None = None,
         preprocessor: Preprocessor | None = None,
+        first_key: int = 0,
         batch_size: int = 1024,
         device: str = "cpu",
         precision: str = "32-true",
@@ -53,6 +55,7 @@ class ModelView:
         self._model_id = model_id
         self._module = module
         self._preprocessor = preprocessor
+        self._first_key = first_key
         self._batch_size = batch_size
         self._device = device
         self._precision = precision
@@ -136,13 +139,15 @@ class ModelView:
         keys = self._check(keys, self._num_labelled, "labels")
         return np.asarray(self._split.labels[keys], dtype=np.int64)
 
-    @staticmethod
-    def _check(keys: IntArray, limit: int, what: str) -> IntArray:
-        keys = np.asarray(keys, dtype=np.int64)
-        if len(keys) and (int(keys.min()) < 0 or int(keys.max()) >= limit):
+    def _check(self, keys: IntArray, limit: int, what: str) -> IntArray:
+        keys = np.asarray(keys)
+        if len(keys) and not np.issubdtype(keys.dtype, np.integer):
+            raise ContractError(f"a policy asked for the {what} with keys of type {keys.dtype}: keys are whole numbers")
+        keys = keys.astype(np.int64, copy=False)
+        if len(keys) and (int(keys.min()) < self._first_key or int(keys.max()) >= limit):
             raise ContractError(
-                f"a policy asked for the {what} with keys {int(keys.min())}..{int(keys.max())}, but only those below "
-                f"{limit} have arrived"
+                f"a policy asked for the {what} with keys {int(keys.min())}..{int(keys.max())}, but only "
+                f"{self._first_key}..{limit - 1} have arrived"
             )
         return keys
 

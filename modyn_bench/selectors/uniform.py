@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import History, SelectionContext, Selector, as_keys, check_limit, draw
 from modyn_bench.types import Selection
@@ -16,7 +18,7 @@ class Uniform(Selector):
         ratio: Share of the scope, a fraction in (0, 1].
         history: 0: new data only; k: and that of the last k trainings; ``all``: everything.
         limit: Upper bound on the size of the trigger training set, in samples; ``None`` for none.
-        warmup_triggers: How many trainings at the start take the whole scope.
+        warmup_triggers: How many trainings at the start take the whole scope, up to the limit.
 
     Raises:
         RequestError: If an option is out of range.
@@ -41,15 +43,18 @@ class Uniform(Selector):
         if warmup_triggers < 0:
             raise RequestError(f"selector.warmup_triggers={warmup_triggers} must be at least 0")
         self.ratio = ratio
+        self._share = Fraction(ratio).limit_denominator(10**9)  # as floats, 0.29 * 100 is below 29
         self.limit = check_limit(limit)
         self.warmup_triggers = warmup_triggers
 
     def select(self, context: SelectionContext) -> Selection:
         """Return a uniform draw from the scope, or all of it during the warm-up."""
         scope = self.scope(context)
-        if len(scope) == 0 or self.num_trained < self.warmup_triggers:
-            return Selection.unweighted(as_keys(scope))
-        size = max(1, int(self.ratio * len(scope) + 1e-9))  # the margin keeps 0.29 * 100 at 29
+        size = len(scope)
+        if size and self.num_trained >= self.warmup_triggers:
+            size = max(1, int(self._share * size))
         if self.limit is not None:
             size = min(size, self.limit)
+        if size == len(scope):
+            return Selection.unweighted(as_keys(scope))
         return Selection.unweighted(draw(context.generator, scope, size))

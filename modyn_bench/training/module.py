@@ -95,16 +95,15 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Pass a batch forward and backward, and step where the plan says so."""
-        single = len(batch) == 1 and self._norms and self.model.training
-        if single:  # one sample has no variance to normalise by: the running one is used
-            for layer in self._norms:
-                layer.eval()
+        # One sample has no variance to normalise by: the running one is used. What is frozen already stays so.
+        norms = [layer for layer in self._norms if layer.training] if len(batch) == 1 else []
+        for layer in norms:
+            layer.eval()
         loss = self._batch_loss(batch)
         self.manual_backward(loss)
         self._losses.append(loss.detach())
-        if single:
-            for layer in self._norms:
-                layer.train()
+        for layer in norms:
+            layer.train()
         if batch.steps:
             self._step()
         if self._on_samples is not None:

@@ -37,6 +37,8 @@ class TrainedModel:
     Attributes:
         module: The model, on the CPU.
         preprocessor: Fitted on the first trigger's data, or on all.
+        built_at: The key that the module's initialisation was seeded with; building it anew gives the same module, what
+            its state does not hold included, such as buffers that are not persistent.
         optimizer_states: Of each optimiser, by its name, if the next training carries them on; else empty.
         num_epochs: Epochs begun.
         num_optimizer_steps: Steps of all optimisers together count once.
@@ -46,6 +48,7 @@ class TrainedModel:
 
     module: nn.Module
     preprocessor: Preprocessor
+    built_at: int = 0
     optimizer_states: dict[str, OptimizerState] = field(default_factory=dict)
     num_epochs: int = 0
     num_optimizer_steps: int = 0
@@ -103,6 +106,7 @@ class ModelTrainer:
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
         module = self._initial_module(preprocessor, parent, last_key)
+        continues = parent is not None and self.config.start_from == "previous"
         carries = self.config.carry_optimizer and parent is not None
         training = TrainingModule(
             module,
@@ -121,6 +125,7 @@ class ModelTrainer:
             plan=plan,
             preprocessor=preprocessor,
         )
+        module.train()
         try:
             with forked_torch_state(self._seed, "training", last_key, "steps"):
                 run_lightning(training, batches, self.config, max_epochs=plan.num_epochs)
@@ -133,6 +138,7 @@ class ModelTrainer:
         trained = TrainedModel(
             module=module,
             preprocessor=preprocessor,
+            built_at=parent.built_at if continues and parent is not None else last_key,
             optimizer_states=states,
             num_epochs=plan.num_epochs,
             num_optimizer_steps=training.num_steps,
@@ -157,6 +163,7 @@ class ModelTrainer:
             numbers = files.write_optimizers(trained.optimizer_states, directory / files.OPTIMIZERS)
         description = {
             "aliases": aliases,
+            "built_at": trained.built_at,
             "optimizers": numbers,
             "preprocessing": trained.preprocessor.to_json(),
             "num_epochs": trained.num_epochs,
@@ -178,7 +185,7 @@ class ModelTrainer:
         values = files.read_description(directory / files.DESCRIPTION)
         try:
             preprocessor = Preprocessor.from_json(values["preprocessing"], self._schema)
-            module = self._build(preprocessor)
+            module = self._build(preprocessor, values["built_at"])
             files.read_weights(module, directory / files.WEIGHTS, values["aliases"])
             states: dict[str, OptimizerState] = {}
             if values["optimizers"]:
@@ -186,6 +193,7 @@ class ModelTrainer:
             return TrainedModel(
                 module=module,
                 preprocessor=preprocessor,
+                built_at=values["built_at"],
                 optimizer_states=states,
                 num_epochs=values["num_epochs"],
                 num_optimizer_steps=values["num_optimizer_steps"],
@@ -210,7 +218,7 @@ class ModelTrainer:
             files.read_initial_weights(module, Path(self.config.initial_weights))
         return module
 
-    def _build(self, preprocessor: Preprocessor, last_key: int = 0) -> nn.Module:
+    def _build(self, preprocessor: Preprocessor, last_key: int) -> nn.Module:
         with forked_torch_state(self._seed, "training", last_key, "initialisation"):
             module = build_model(self._model, preprocessor.inputs)
         return module.to(model_dtype(self.config.precision))

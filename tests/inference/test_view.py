@@ -70,16 +70,27 @@ def test_embeddings_are_the_last_layers_input_and_probabilities_sum_to_one():
 def test_nothing_that_has_not_arrived_is_seen():
     view = view_of("table")
     for ask in (view.embed, view.predict, view.features):
-        with pytest.raises(ContractError, match="below 100"):
+        with pytest.raises(ContractError, match=r"only 0\.\.99 have arrived"):
             ask(np.array([0, 100]))
         with pytest.raises(ContractError, match=r"-1\.\.0"):
             ask(np.array([0, -1]))
-    with pytest.raises(ContractError, match=r"labels .* below 80"):
+    with pytest.raises(ContractError, match=r"labels .* only 0\.\.79"):
         view.labels(np.array([80]))
     assert view.labels(np.array([79, 2])).tolist() == WORLDS["table"][1].labels[[79, 2]].tolist()
     view.move_to(time=9, num_arrived=101, num_labelled=81)
     assert len(view.embed(np.array([100]))) == len(view.labels(np.array([80]))) == 1
     assert (view.time, view.num_arrived, view.num_labelled, view.model_id) == (9, 101, 81, 0)
+
+
+def test_what_lies_before_the_replay_is_not_seen():
+    view = ModelView(WORLDS["table"][1], first_key=50)
+    view.move_to(time=9, num_arrived=100, num_labelled=80)
+    assert len(view.labels(np.array([50, 79]))) == len(view.features(np.array([50, 99]))["numeric"]) == 2
+    for ask in (view.labels, view.features):
+        with pytest.raises(ContractError, match=r"only 50\.\."):
+            ask(np.array([49, 50]))
+    with pytest.raises(ContractError, match="keys are whole numbers"):
+        view.labels(np.array([50.0]))
 
 
 def test_features_are_as_stored_and_need_no_model():

@@ -248,9 +248,54 @@ class Repeats(NewData):
         return Selection.unweighted(np.array([1, 1]))
 
 
+class Late(Amount):
+    """Decides at another time than that of the sample that it decides after."""
+
+    name = "late"
+
+    def __init__(self, num_samples: int, time: int) -> None:
+        super().__init__(num_samples)
+        self.time = time
+
+    def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
+        from dataclasses import replace
+
+        point = super().next_decision(arrivals)
+        return None if point is None else replace(point, time=self.time)
+
+
+class Peeks(NewData):
+    """Asks for the label of a sample that has not arrived."""
+
+    name = "peeks"
+
+    def select(self, context):  # type: ignore[no-untyped-def]
+        import numpy as np
+
+        context.labels(np.array([0, context.num_labelled]))
+        return super().select(context)
+
+
+class Unsigned(NewData):
+    """Selects keys whose differences wrap around."""
+
+    name = "unsigned"
+
+    def select(self, context):  # type: ignore[no-untyped-def]
+        import numpy as np
+
+        from modyn_bench.types import Selection
+
+        return Selection(np.array([3, 1, 2], dtype=np.uint64), np.ones(3, dtype=np.float32))
+
+
 @pytest.mark.parametrize(
     ("trigger", "selector", "message"),
     [
+        (Late(5, 10**6), NewData(), r"late \(Late\) wants to decide at time 1000000, which is not within 2\.\.2"),
+        (Late(5, -5), NewData(), r"late \(Late\) wants to decide at time -5"),
+        (Amount(5), Peeks(), r"labels of keys 0\.\.5, but only 0\.\.4 are labelled"),
+        (Amount(5), Unsigned(), r"unsigned \(Unsigned\) returned keys of another type"),
         (Stuck(5), NewData(), r"stuck \(Stuck\) does not advance"),
         (Outside(5), NewData(), r"outside \(Outside\) wants to decide after position 101 of 100"),
         (Amount(5), Repeats(), r"repeats \(Repeats\) returned keys that are not distinct"),

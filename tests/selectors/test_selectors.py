@@ -94,6 +94,13 @@ def test_the_limit_is_on_the_total(plan: Steps, limit: int) -> None:
         assert set(draw.keys.tolist()) <= set(scope)
 
 
+@given(plan=steps, limit=st.integers(1, 5))
+def test_a_warm_up_keeps_to_the_limit(plan: Steps, limit: int) -> None:
+    chosen = run(Uniform(ratio=0.5, limit=limit, warmup_triggers=100, history="all"), plan, 0)
+    sizes = [len(scope) for scope in scopes(plan, 0, "all")]
+    assert [len(selection) for selection in chosen] == [min(size, limit) for size in sizes]
+
+
 @pytest.mark.parametrize("name", SELECTORS)
 @given(plan=steps, first=st.integers(0, 2))
 def test_restored_it_goes_on_the_same(name: str, plan: Steps, first: int) -> None:

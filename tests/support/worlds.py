@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from torch import nn
@@ -77,6 +79,42 @@ class WithNorm(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.layers(batch)
+
+
+class Projected(nn.Module):
+    """A random projection that no state holds."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.register_buffer("projection", torch.randn(num_features, 4), persistent=False)
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch @ self.projection)
+
+
+class FrozenNorm(WithNorm):
+    """Batch normalisation that keeps its statistics, whatever mode the model is in."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        super().train(mode)
+        self.layers[1].eval()
+        return self
+
+
+class BuiltInEval(nn.Module):
+    """Notes in which mode it was run; it is in eval mode when it is made, as pretrained models are."""
+
+    modes: ClassVar[set[bool]] = set()
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+        self.eval()
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.modes.add(self.training)
+        return self.head(batch)
 
 
 class Tied(nn.Module):

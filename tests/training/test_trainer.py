@@ -385,3 +385,35 @@ def test_the_configuration_is_checked():
     with pytest.raises(RequestError, match="batch_size"):
         trainer_of(numbers(), batch_size=0)
     assert TrainingConfig().devices == 1
+
+
+def test_what_no_state_holds_is_the_same_after_loading(tmp_path):
+    world = numbers()
+    trainer = trainer_of(world, {"_target_": "worlds.Projected"})
+    one = trainer.fit(first(50), None, last_key=49)
+    two = trainer.fit(first(50, 50), one, last_key=99)
+    for trained in (one, two):
+        trainer.save(trained, tmp_path)
+        loaded = trainer.load(tmp_path)
+        expected, found = (predict(made.module, made.preprocessor, world[1]).loss for made in (trained, loaded))
+        assert expected.tobytes() == found.tobytes()
+    alone, resumed = (trainer.fit(first(50, 100), parent, last_key=149) for parent in (two, loaded))
+    for name, tensor in alone.module.state_dict().items():
+        assert torch.equal(tensor, resumed.module.state_dict()[name])
+
+
+@pytest.mark.parametrize("size", [48, 49])
+def test_frozen_statistics_stay_also_where_a_batch_has_one_sample(size):
+    trained = trainer_of(numbers(), {"_target_": "worlds.FrozenNorm"}, batch_size=16).fit(first(size), None, last_key=9)
+    norm = trained.module.layers[1]
+    assert norm.running_mean.tolist() == [0.0] * 4
+    assert norm.running_var.tolist() == [1.0] * 4
+    assert not norm.training
+
+
+def test_a_model_that_is_made_in_eval_mode_is_trained_in_training_mode():
+    from worlds import BuiltInEval
+
+    BuiltInEval.modes.clear()
+    trainer_of(numbers(), {"_target_": "worlds.BuiltInEval"}).fit(first(50), None, last_key=49)
+    assert BuiltInEval.modes == {True}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from driving import Blocks, drive, stream
+from driving import Blocks, StubView, drive, stream
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modyn_bench.errors import RequestError
 from modyn_bench.triggers.amount import Amount
+from modyn_bench.triggers.base import View
 from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.never import Never
 from modyn_bench.triggers.once import Once
 from modyn_bench.triggers.time import Time
+from modyn_bench.types import Arrivals, Decision
 
 DAY = 86_400
 
@@ -73,6 +76,40 @@ def test_an_ensembles_votes_are_sticky() -> None:
     driven = drive(lambda: Ensemble({"three": Amount(3), "five": Amount(5)}, rule="all"), stream(range(12)))
     # 3: one vote. 5: both, fires and clears. 6: one. 9: one again. 10: both, fires. 12: one.
     assert [at for at, _, _ in driven.triggers] == [5, 10]
+
+
+class Says(Amount):
+    """Fires at the decisions whose numbers are given, and holds at the others."""
+
+    state_fields = ("num_seen", "num_decided")
+
+    def __init__(self, num_samples: int, *fires: int) -> None:
+        super().__init__(num_samples)
+        self.fires = fires
+        self.num_decided = 0
+
+    def decide(self, view: View) -> Decision:
+        self.num_decided += 1
+        return Decision(self.num_decided in self.fires)
+
+
+def test_a_vote_stands_although_its_owner_goes_on_to_hold() -> None:
+    driven = drive(lambda: Ensemble({"two": Says(2, 1), "seven": Amount(7)}, rule="all"), stream(range(15)))
+    # 2: two votes, and holds from then on. 7: seven joins, fires and clears. 14: seven alone.
+    assert [at for at, _, _ in driven.triggers] == [7]
+
+
+def test_votes_clear_when_the_ensemble_fires() -> None:
+    ensemble = Ensemble({"a": Says(2, 1), "b": Says(3, 1)}, rule="all")
+    for at in (2, 3):  # no trigger is told: an outer ensemble may hold
+        arrivals = Arrivals(np.arange(at), np.arange(at), np.zeros(at, np.int64))
+        start = 0 if at == 2 else 2
+        part = arrivals.split(start)[1]
+        assert ensemble.next_decision(part) is not None
+        ensemble.consume(part)
+        fired = ensemble.decide(StubView(None, at, at, at)).fired
+    assert fired
+    assert not any(ensemble.votes.values())
 
 
 def test_votes_clear_on_a_trigger_of_another() -> None:

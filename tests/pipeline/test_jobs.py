@@ -1,0 +1,55 @@
+"""One job from its configuration to its end: observers close before the run counts as done, each by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from modyn_bench.jobs import run_job
+from modyn_bench.preflight import check_jobs
+from modyn_bench.runs.directory import DONE
+from modyn_bench.tracking.progress import Progress
+from modyn_bench.tracking.wandb import WandbObserver
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> dict:
+    lines = [f"2020-01-{day:02},{day},{'ab'[day % 2]}" for day in range(1, 29)]
+    (tmp_path / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
+    table = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.timestamp=ts", "dataset.label=y"]
+    policy = ["trigger=amount", "trigger.num_samples=10", "training.epochs=1", "evaluation.metrics=[accuracy]"]
+    where = [f"root={tmp_path / 'out'}", f"data_dir={tmp_path / 'stores'}"]
+    return check_jobs([*table, *policy, *where])[0].config
+
+
+def test_a_run_is_done_when_its_observers_have_closed(config, tmp_path, monkeypatch):
+    closed = []
+    for observer in (Progress, WandbObserver):
+        close = observer.on_close
+
+        def on_close(self, status, close=close):
+            closed.append((type(self).__name__, status, list((tmp_path / "out").glob(f"*/{DONE}"))))
+            close(self, status)
+
+        monkeypatch.setattr(observer, "on_close", on_close)
+    result = run_job(config)
+    assert closed == [("Progress", "finished", []), ("WandbObserver", "finished", [])]
+    assert (result.path / DONE).is_file()
+
+
+def test_an_observer_that_fails_to_close_leaves_no_other_open(config, tmp_path, monkeypatch):
+    closed = []
+
+    def fail(self, status):
+        raise RuntimeError("the terminal has gone")
+
+    close = WandbObserver.on_close
+    monkeypatch.setattr(Progress, "on_close", fail)
+    monkeypatch.setattr(WandbObserver, "on_close", lambda self, status: (closed.append(status), close(self, status)))
+    with pytest.raises(RuntimeError, match="the terminal has gone"):
+        run_job(config)
+    assert closed == ["finished"]
+    assert not list((tmp_path / "out").glob(f"*/{DONE}"))
+    monkeypatch.undo()
+    assert run_job(config).status == "finished", "the same command again concludes it"
