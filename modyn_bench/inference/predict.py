@@ -102,12 +102,21 @@ def _fill(predictions: Predictions, rows: slice, logits: torch.Tensor, labels: t
     others = odds.scatter(1, predicted, 0.0).sum(dim=1)
     label_logits = shifted.gather(1, labels)
     loss = others.log1p() - label_logits[:, 0]
-    lower = torch.arange(logits.shape[1], device=logits.device) < labels
-    before = (shifted > label_logits) | ((shifted == label_logits) & lower)
     predictions.predicted[rows] = predicted[:, 0].cpu().numpy()
     predictions.confidence[rows] = 1.0 / (1.0 + to_numpy(others).astype(np.float64))
-    predictions.label_rank[rows] = before.sum(dim=1).cpu().numpy()
+    predictions.label_rank[rows] = _ranks(shifted, label_logits, labels).cpu().numpy()
     predictions.label_probability[rows] = to_numpy((-loss).exp())
     predictions.loss[rows] = to_numpy(loss)
     if predictions.probabilities is not None:
         predictions.probabilities[rows] = to_numpy((odds / (1.0 + others[:, None])).half())
+
+
+def _ranks(logits: torch.Tensor, label_logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return how many classes come before the label, shape (B,): those with a larger logit, or an equal lower class."""
+    ranks = (logits > label_logits).sum(dim=1)
+    equal = logits == label_logits
+    (tied,) = (equal.sum(dim=1) > 1).nonzero(as_tuple=True)
+    if len(tied):
+        lower = torch.arange(logits.shape[1], device=logits.device) < labels[tied]
+        ranks[tied] += (equal[tied] & lower).sum(dim=1)
+    return ranks

@@ -32,13 +32,13 @@ class HashedTextClassifier(nn.Module):
 
     def __init__(self, *, num_buckets: int, num_classes: int, embedding_dim: int = 64, sparse: bool = True) -> None:
         super().__init__()
-        self.embedding = nn.EmbeddingBag(num_buckets + 1, embedding_dim, mode="mean", padding_idx=0, sparse=sparse)
+        self.embedding = nn.EmbeddingBag(num_buckets + 1, embedding_dim, mode="mean", sparse=sparse)
         self.head = nn.Linear(embedding_dim, num_classes)
         nn.init.normal_(self.embedding.weight, std=embedding_dim**-0.5)
-        with torch.no_grad():
-            self.embedding.weight[0].zero_()
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch."""
-        logits: torch.Tensor = self.head(self.embedding(tokens))
+        kept = tokens != 0  # padding is left out rather than looked up: most of a padded batch is padding
+        lengths = kept.sum(dim=1)
+        logits: torch.Tensor = self.head(self.embedding(tokens[kept], lengths.cumsum(0) - lengths))
         return logits
