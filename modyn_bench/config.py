@@ -74,6 +74,13 @@ class ReplayConfig:
         return 0 if self.label_delay == 0 else parse_duration(self.label_delay, "replay.label_delay")
 
 
+_PRECISIONS = ("32-true", "64-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true")
+_STEPS_ON_MORE = {
+    "torch.optim.LBFGS": "a closure that computes the loss again",
+    "torch.optim.lr_scheduler.ReduceLROnPlateau": "a validation metric",
+}
+
+
 @dataclass
 class TrainingConfig:
     """How a model is trained at a trigger.
@@ -98,7 +105,8 @@ class TrainingConfig:
         fit_on: Data that preprocessing is fitted on: ``first_trigger`` or ``all`` (which looks into the future).
         accelerator: Lightning's: ``cpu``, ``gpu``, ``mps``.
         devices: Number of devices.
-        precision: Lightning's: ``32-true``, ``bf16-mixed``, ``16-mixed``.
+        precision: Lightning's: ``32-true``, ``64-true``, ``bf16-mixed``, ``bf16-true``, and, where the device is no
+            CPU, ``16-mixed`` and ``16-true``.
         compile: Compile the model with ``torch.compile``.
         deterministic: Use deterministic algorithms only.
         threads: Threads that torch computes with.
@@ -136,6 +144,18 @@ class TrainingConfig:
         _one_of("training.start_from", self.start_from, ("previous", "scratch", "pretrained"))
         _one_of("training.fit_on", self.fit_on, ("first_trigger", "all"))
         _one_of("training.accelerator", self.accelerator, ("cpu", "gpu", "cuda", "mps"))
+        _one_of("training.precision", self.precision, _PRECISIONS)
+        if self.precision.startswith("16-") and self.accelerator == "cpu":
+            raise RequestError(
+                f"training.precision={self.precision} is for GPUs: with training.accelerator=cpu use bf16-mixed"
+            )
+        for key, node in (("optimizer", self.optimizer), ("schedule", self.schedule or {})):
+            for target in (inner.get("_target_") for inner in (node, *node.values()) if isinstance(inner, Mapping)):
+                if target in _STEPS_ON_MORE:
+                    raise RequestError(
+                        f"training.{key}._target_={target} cannot be used: its step needs {_STEPS_ON_MORE[target]}, "
+                        "which trainings here have not"
+                    )
         if self.start_from == "pretrained" and self.initial_weights is None:
             raise RequestError("training.start_from=pretrained needs training.initial_weights, a safetensors file")
         if self.carry_optimizer and self.start_from != "previous":

@@ -223,6 +223,7 @@ class Pipeline:
                 keep_probabilities=self.keep_probabilities,
                 device=self.device,
                 precision=self.precision,
+                seed=self.seed,
                 on_samples=self._on_samples,
             )
         self.clock.add("predict", forward_passes=len(self.test_split))
@@ -331,6 +332,7 @@ class Pipeline:
             first_key=self.replay.first_key,
             device=self.device,
             precision=self.precision,
+            seed=self.seed,
         )
 
     def _announce(self, stage: str, trigger_index: int, num_samples: int) -> None:

@@ -7,6 +7,7 @@ on the order of calls, so a resumed run, a run with siblings and a run alone dra
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,15 +45,30 @@ def derive(seed: int, *names: int | str) -> np.random.Generator:
 
 
 @contextmanager
-def forked_torch_state(seed: int, *names: int | str) -> Iterator[None]:
-    """Run a block under a global torch state seeded by ``derive_seed``, and restore the old state afterwards.
+def forked_global_state(seed: int, *names: int | str) -> Iterator[None]:
+    """Run a block under global states of torch, NumPy and Python seeded by ``derive_seed``; restore the old ones after.
 
-    For what takes no generator of its own: weight initialisation and dropout. Torch is imported here, inside the
-    function, because this module is used by parts that never load it.
+    For what takes no generator of its own: weight initialisation, dropout, augmentations of a user's model. Torch is
+    imported here, inside the function, because this module is used by parts that never load it.
     """
     import torch
 
     devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(derive_seed(seed, *names))
-        yield
+    python, legacy_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - what others draw from
+    try:
+        with torch.random.fork_rng(devices=devices):
+            seed_global_state(seed, *names)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy_numpy)  # noqa: NPY002
+
+
+def seed_global_state(seed: int, *names: int | str) -> None:
+    """Seed the global states of torch, NumPy and Python; only within ``forked_global_state``."""
+    import torch
+
+    derived = derive_seed(seed, *names)
+    torch.manual_seed(derived)
+    random.seed(derived)
+    np.random.seed(derived & 0xFFFF_FFFF)  # noqa: NPY002 - what others draw from

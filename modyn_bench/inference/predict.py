@@ -13,6 +13,7 @@ from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Split
 from modyn_bench.errors import RunError
 from modyn_bench.inference.forward import Forward, evaluating, to_numpy
+from modyn_bench.seeding import forked_global_state
 from modyn_bench.types import Predictions
 
 _LABELS = "labels"
@@ -27,6 +28,7 @@ def predict(
     keep_probabilities: bool = False,
     device: str = "cpu",
     precision: str = "32-true",
+    seed: int = 0,
     on_samples: Callable[[int], None] | None = None,
 ) -> Predictions:
     """Run a model once over a split.
@@ -39,6 +41,7 @@ def predict(
         keep_probabilities: Keep all class probabilities, as float16.
         device: Where to run: ``cpu``, ``gpu``, ``mps``.
         precision: Lightning's name of the precision.
+        seed: What a model draws that is random even in eval mode derives from it.
         on_samples: Told how many more samples are done.
 
     Raises:
@@ -57,7 +60,7 @@ def predict(
     columns = {name: split.columns[name] for name in preprocessor.outputs} | {_LABELS: split.labels}
     keys = np.arange(num_samples, dtype=np.int64)
     start = 0
-    with evaluating(module):
+    with evaluating(module), forked_global_state(seed, "prediction"):
         for group in super_batches(columns, keys, [keys], batch_size=batch_size, preprocessor=preprocessor):
             labels = group.arrays.pop(_LABELS)
             for lo in range(0, len(group), batch_size):

@@ -16,6 +16,7 @@ from modyn_bench.data.store import Split
 from modyn_bench.errors import ContractError
 from modyn_bench.inference.cache import KeyedRows
 from modyn_bench.inference.forward import Forward, evaluating, to_numpy
+from modyn_bench.seeding import forked_global_state, seed_global_state
 from modyn_bench.types import IntArray
 
 _BOTH_BYTES = 4096  # class probabilities of a sample that are cached along with its embedding, at most
@@ -37,6 +38,7 @@ class ModelView:
         batch_size: B; changes bits and so possibly results.
         device: Where the model runs.
         precision: Lightning's name of the precision.
+        seed: The run's seed. What a model draws that is random even in eval mode derives from it and the batch.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class ModelView:
         batch_size: int = 1024,
         device: str = "cpu",
         precision: str = "32-true",
+        seed: int = 0,
     ) -> None:
         self._split = split
         self._model_id = model_id
@@ -59,6 +62,7 @@ class ModelView:
         self._batch_size = batch_size
         self._device = device
         self._precision = precision
+        self._seed = seed
         self._embeddings = KeyedRows()
         self._probabilities = KeyedRows()
         self._time = 0
@@ -161,11 +165,12 @@ class ModelView:
         gather = Gather(columns, self._preprocessor, max_rows=min(rows, max(len(keys), 1)))
         forward = Forward(self._module, num_classes=num_classes, device=self._device, precision=self._precision)
         keep_both = embeddings and 4 * num_classes <= _BOTH_BYTES
-        with evaluating(self._module):
+        with evaluating(self._module), forked_global_state(self._seed, "view"):
             for piece in _pieces(keys, self._batch_size, rows):
                 arrays = gather(piece)
                 for lo, hi in _same_batch(piece, self._batch_size):
                     at = piece[lo:hi] % self._batch_size
+                    seed_global_state(self._seed, "view", int(piece[lo]) // self._batch_size)
                     batch = {name: _spread(array[lo:hi], at, self._batch_size) for name, array in arrays.items()}
                     if embeddings:
                         embedded, logits = forward.embed(batch)

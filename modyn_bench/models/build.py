@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from modyn_bench.data.preprocessing import InputSpec
 from modyn_bench.errors import RequestError
@@ -56,7 +57,26 @@ def build_model(config: Mapping[str, Any], inputs: InputSpec) -> nn.Module:
             layers = ", ".join(name for name, _ in model.named_modules() if name)
             raise RequestError(f"model.embedding_layer={embedding_layer} is no layer of {target}; it has {layers}")
         model.embedding_layer = embedding_layer
+    _check_state(model, target)
     return model
+
+
+def _check_state(model: nn.Module, target: str) -> None:
+    """Refuse parameters that have no shape yet, and give buffers memory of their own where an element stands for many.
+
+    Raises:
+        RequestError: If a parameter or buffer has no shape before a batch has passed.
+    """
+    lazy = [name for name, value in (*model.named_parameters(), *model.named_buffers()) if is_lazy(value)]
+    if lazy:
+        raise RequestError(
+            f"model._target_={target}: {', '.join(lazy)} has no shape before a batch has passed, as of torch.nn.Lazy "
+            "layers: name its size; constructor arguments such as num_features and num_classes are filled in"
+        )
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if any(step == 0 and size > 1 for step, size in zip(buffer.stride(), buffer.shape, strict=True)):
+                module.register_buffer(name, buffer.contiguous(), name not in module._non_persistent_buffers_set)
 
 
 def _parameters(target: Callable[..., Any]) -> Collection[str]:

@@ -26,17 +26,16 @@ def write_weights(module: nn.Module, file: Path) -> dict[str, str]:
     Raises:
         RequestError: If the state holds what is no tensor.
     """
-    kept: dict[tuple[Any, ...], str] = {}
-    tensors, aliases = {}, {}
-    for name, value in module.state_dict().items():
+    state = module.state_dict()
+    for name, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise RequestError(f"the model's state holds {name}, a {type(value).__name__}: only tensors can be saved")
-        identity = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
-        if value.numel() and identity in kept:
-            aliases[name] = kept[identity]
-            continue
-        kept[identity] = name
-        tensors[name] = value.detach().cpu().contiguous().clone() if value._base is not None else _plain(value)
+    aliases = _shared_names(state)
+    tensors = {
+        name: value.detach().cpu().contiguous().clone() if value._base is not None else _plain(value)
+        for name, value in state.items()
+        if name not in aliases
+    }
     save_file(tensors, file)
     return aliases
 
@@ -53,7 +52,7 @@ def read_weights(module: nn.Module, file: Path, aliases: Mapping[str, str]) -> N
 
 
 def read_initial_weights(module: nn.Module, file: Path) -> None:
-    """Fill a model with weights that a user gave.
+    """Fill a model with weights that a user gave; a tensor that several names share may stand there under any of them.
 
     Raises:
         RequestError: If the file is absent or no safetensors file, or names or shapes are not the model's.
@@ -65,6 +64,10 @@ def read_initial_weights(module: nn.Module, file: Path) -> None:
         tensors = load_file(file)
     except SafetensorError as error:
         raise RequestError(f"{key} is no safetensors file: {error}") from error
+    for name, source in _shared_names(module.state_dict()).items():
+        found = tensors.get(source, tensors.get(name))
+        if found is not None:
+            tensors[source] = tensors[name] = found
     _fill(module, tensors, RequestError, f"{key} does not fit the configured model")
 
 
@@ -78,7 +81,7 @@ def write_optimizers(states: Mapping[str, OptimizerState], file: Path) -> dict[s
             plain = {}
             for key, value in values.items():
                 if isinstance(value, torch.Tensor):
-                    tensors[f"{optimizer}/{parameter}/{key}"] = _plain(value)
+                    tensors[json.dumps([optimizer, parameter, key])] = _plain(value)
                 elif value is None or isinstance(value, int | float | str | bool):
                     plain[key] = value
                 else:
@@ -98,7 +101,7 @@ def read_optimizers(file: Path, numbers: Mapping[str, Any]) -> dict[str, Optimiz
         for optimizer, parameters in numbers.items()
     }
     for name, tensor in _read(file).items():
-        optimizer, parameter, key = name.split("/")
+        optimizer, parameter, key = json.loads(name)
         states[optimizer][parameter][key] = tensor
     return states
 
@@ -123,6 +126,19 @@ def read_description(file: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise RunError(f"{file} holds no description of a model: delete the run and start it anew")
     return values
+
+
+def _shared_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Return the names whose tensor another name before them stands for as well, with that name."""
+    kept: dict[tuple[Any, ...], str] = {}
+    shared = {}
+    for name, value in state.items():
+        identity = (value.device, value.data_ptr(), value.shape, value.stride(), value.dtype)
+        if value.numel() and identity in kept:
+            shared[name] = kept[identity]
+        else:
+            kept[identity] = name
+    return shared
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

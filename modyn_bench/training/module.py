@@ -21,6 +21,7 @@ from modyn_bench.training.optimizers import (
     build_schedules,
     clip_gradients,
     restore_states,
+    step_scaled,
 )
 from modyn_bench.training.plan import TrainingPlan
 
@@ -140,13 +141,20 @@ class TrainingModule(pl.LightningModule):
     def _step(self) -> None:
         """Step every optimiser, clip before and clear the gradients after."""
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if self._config.clip_norm is not None:
-            clip_gradients(self.model, self._config.clip_norm, loss_scale=1.0 if scaler is None else scaler.get_scale())
-        optimizers = self.optimizers()
-        for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
-            optimizer.step()
-            optimizer.zero_grad()
+        if scaler is not None:
+            step_scaled(list(self.named_optimizers.values()), scaler, self._clip)
+        else:
+            self._clip()
+            optimizers = self.optimizers()
+            for optimizer in optimizers if isinstance(optimizers, list) else [optimizers]:
+                optimizer.step()
+        for named in self.named_optimizers.values():
+            named.zero_grad()
         self.num_steps += 1
         if self._interval == "step":
             for schedule in self._schedules:
                 schedule.step()
+
+    def _clip(self) -> None:
+        if self._config.clip_norm is not None:
+            clip_gradients(self.model, self._config.clip_norm)

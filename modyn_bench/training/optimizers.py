@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -57,7 +57,8 @@ def build_optimizers(config: Mapping[str, Any], module: nn.Module) -> dict[str, 
         module: The model.
 
     Raises:
-        RequestError: If a parameter is in no optimiser or in several, or a pattern matches nothing.
+        RequestError: If a parameter is in no optimiser or in several, a pattern matches nothing, or an optimiser's step
+            needs more than gradients.
     """
     checks: Any = torch.sparse.check_sparse_tensor_invariants
     if not checks.is_enabled():
@@ -73,6 +74,7 @@ def build_optimizers(config: Mapping[str, Any], module: nn.Module) -> dict[str, 
         _choose_sparsity(options, module, {id(value) for value in parameters.values()})
         arguments = {option: value for option, value in options.items() if option not in _OWN_KEYS}
         optimizers[name] = make(options, key, _groups(options, parameters, key), **arguments)
+        _check_step(optimizers[name], key, "gradients")
     return optimizers
 
 
@@ -122,7 +124,8 @@ def build_schedules(
         num_epochs: Epochs of the training.
 
     Raises:
-        RequestError: If the interval is neither, the optimiser does not exist, or the schedule refuses its options.
+        RequestError: If the interval is neither, the optimiser does not exist, the schedule refuses its options, or its
+            step needs more than the number of steps.
     """
     if config is None:
         return [], "step"
@@ -140,16 +143,18 @@ def build_schedules(
         if name in accepted and options.get(name) is None and (required or name in options or name == "total_steps"):
             options[name] = num_steps if interval == "step" else num_epochs
     chosen = [optimizer for name, optimizer in optimizers.items() if only in (None, name)]
-    return [make(config, key, optimizer, **options) for optimizer in chosen], interval
+    schedules = [make(config, key, optimizer, **options) for optimizer in chosen]
+    for schedule in schedules:
+        _check_step(schedule, key, "the number of steps")
+    return schedules, interval
 
 
-def clip_gradients(module: nn.Module, max_norm: float, *, loss_scale: float = 1.0) -> None:
+def clip_gradients(module: nn.Module, max_norm: float) -> None:
     """Scale all gradients, dense and sparse, so that their common norm is at most ``max_norm``.
 
     Args:
         module: The model.
         max_norm: The bound.
-        loss_scale: What the loss was multiplied with before the backward pass.
     """
     tensors = []
     for parameter in module.parameters():
@@ -163,9 +168,35 @@ def clip_gradients(module: nn.Module, max_norm: float, *, loss_scale: float = 1.
     if not tensors:
         return
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(tensor) for tensor in tensors]))
-    factor = (max_norm * loss_scale / (norm + 1e-6 * loss_scale)).clamp(max=1.0)
+    factor = (max_norm / (norm + 1e-6)).clamp(max=1.0)
     for tensor in tensors:
         tensor.mul_(factor)
+
+
+def step_scaled(optimizers: Sequence[Optimizer], scaler: torch.amp.GradScaler, clip: Callable[[], None]) -> None:
+    """Step optimisers whose gradients were computed from a scaled loss; the scale moves on once, when all have stepped.
+
+    Args:
+        optimizers: All of the model's.
+        scaler: What scaled the loss. An optimiser whose gradients are not finite under its scale does not step.
+        clip: Called between unscaling and stepping.
+    """
+    for optimizer in optimizers:
+        scaler.unscale_(optimizer)
+    clip()
+    for optimizer in optimizers:
+        scaler.step(optimizer)
+    scaler.update()
+
+
+def _check_step(stepped: Optimizer | LRScheduler, key: str, enough: str) -> None:
+    """Refuse what cannot step without an argument, such as a closure or a validation metric."""
+    for parameter in inspect.signature(stepped.step).parameters.values():
+        if parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            raise RequestError(
+                f"{key}: {type(stepped).__name__} cannot be used: its step needs {parameter.name}, but trainings here "
+                f"step on {enough} alone"
+            )
 
 
 def _trainable(module: nn.Module) -> list[tuple[str, nn.Parameter]]:
@@ -226,7 +257,9 @@ def _choose_sparsity(options: Mapping[str, Any], module: nn.Module, parameters: 
     path, _, name = target.rpartition(".")
     if path != "torch.optim":
         return
-    if name in _SPARSE and not any(options.get(option) for option in _SPARSE[name]) and not options.get("maximize"):
+    refused = (*_SPARSE.get(name, ()), "maximize")
+    given = [options, *(options.get("groups") or [])]
+    if name in _SPARSE and not any(group.get(option) for group in given for option in refused):
         return
     for layer in module.modules():
         if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and id(layer.weight) in parameters:

@@ -19,7 +19,7 @@ from modyn_bench.data.store import Schema, Split
 from modyn_bench.errors import RunError
 from modyn_bench.inference.forward import model_dtype
 from modyn_bench.models.build import build_model
-from modyn_bench.seeding import forked_torch_state
+from modyn_bench.seeding import forked_global_state
 from modyn_bench.training import files
 from modyn_bench.training.batches import TrainingBatches
 from modyn_bench.training.lightning import run_lightning
@@ -35,7 +35,8 @@ class TrainedModel:
     """A model, what its trainer carries on, and what training it cost.
 
     Attributes:
-        module: The model, on the CPU.
+        module: The model, on the CPU: built anew and filled with the state that training led to. What a model keeps
+            elsewhere while it trains, such as a counter in Python, is no part of it, as it is none of a saved model.
         preprocessor: Fitted on the first trigger's data, or on all.
         built_at: The key that the module's initialisation was seeded with; building it anew gives the same module, what
             its state does not hold included, such as buffers that are not persistent.
@@ -79,6 +80,7 @@ class ModelTrainer:
         self._schema = schema
         self._split = split
         self._seed = seed
+        self._untrained: tuple[object, nn.Module] | None = None  # the module last built, and what it was built from
         self._loss = make(config.loss, "training.loss", reduction="none", **_options(config.loss))
         torch.set_num_threads(config.threads)
 
@@ -105,8 +107,13 @@ class ModelTrainer:
         plan = TrainingPlan(len(selection), self.config, self._seed, last_key)
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
-        module = self._initial_module(preprocessor, parent, last_key)
         continues = parent is not None and self.config.start_from == "previous"
+        built_at = parent.built_at if parent is not None and continues else last_key
+        module = self._build(preprocessor, built_at)
+        if parent is not None and continues:
+            module.load_state_dict(parent.module.state_dict())
+        elif self.config.initial_weights is not None and self.config.start_from != "scratch":
+            files.read_initial_weights(module, Path(self.config.initial_weights))
         carries = self.config.carry_optimizer and parent is not None
         training = TrainingModule(
             module,
@@ -127,25 +134,25 @@ class ModelTrainer:
         )
         module.train()
         try:
-            with forked_torch_state(self._seed, "training", last_key, "steps"):
+            with forked_global_state(self._seed, "training", last_key, "steps"):
                 run_lightning(training, batches, self.config, max_epochs=plan.num_epochs)
         finally:
             batches.close()
         _check_finite(module)
         states = optimizer_states(training.named_optimizers, module) if self.config.carry_optimizer else {}
-        for parameter in module.parameters():
-            parameter.grad = None
+        kept = self._build(preprocessor, built_at)
+        kept.load_state_dict(module.state_dict())
         trained = TrainedModel(
-            module=module,
+            module=kept,
             preprocessor=preprocessor,
-            built_at=parent.built_at if continues and parent is not None else last_key,
+            built_at=built_at,
             optimizer_states=states,
             num_epochs=plan.num_epochs,
             num_optimizer_steps=training.num_steps,
             forward_passes=float(plan.num_passes),
             backward_passes=float(plan.num_passes),
         )
-        del training, batches
+        del training, batches, module
         collect_garbage()
         return trained
 
@@ -210,18 +217,14 @@ class ModelTrainer:
         keys = np.arange(len(self._split), dtype=np.int64) if everything else selection.keys
         return Preprocessor.fit(self._schema, self._split, keys)
 
-    def _initial_module(self, preprocessor: Preprocessor, parent: TrainedModel | None, last_key: int) -> nn.Module:
-        if parent is not None and self.config.start_from == "previous":
-            return copy.deepcopy(parent.module)
-        module = self._build(preprocessor, last_key)
-        if self.config.initial_weights is not None and self.config.start_from != "scratch":
-            files.read_initial_weights(module, Path(self.config.initial_weights))
-        return module
-
-    def _build(self, preprocessor: Preprocessor, last_key: int) -> nn.Module:
-        with forked_torch_state(self._seed, "training", last_key, "initialisation"):
-            module = build_model(self._model, preprocessor.inputs)
-        return module.to(model_dtype(self.config.precision))
+    def _build(self, preprocessor: Preprocessor, key: int) -> nn.Module:
+        """Return the module as it is before any training, made with the randomness of a key."""
+        made_from = (key, preprocessor.inputs)
+        if self._untrained is None or self._untrained[0] != made_from:
+            with forked_global_state(self._seed, "training", key, "initialisation"):
+                module = build_model(self._model, preprocessor.inputs)
+            self._untrained = made_from, module.to(model_dtype(self.config.precision))
+        return copy.deepcopy(self._untrained[1])
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:

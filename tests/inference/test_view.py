@@ -13,6 +13,7 @@ from worlds import images, numbers, table, text, trainer_of
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.errors import ContractError
 from modyn_bench.inference.cache import KeyedRows
+from modyn_bench.inference.predict import predict
 from modyn_bench.inference.view import ModelView
 from modyn_bench.types import Selection
 
@@ -160,3 +161,25 @@ def test_keyed_rows_against_a_dictionary(requests):
         if keys:
             assert rows.get(np.array(keys)).ravel().tolist() == keys
     assert len(rows) == len(judge)
+
+
+def test_what_a_model_draws_in_eval_mode_depends_on_seed_and_key_alone():
+    world = numbers(64)
+    trained = trainer_of(world, {"_target_": "worlds.Noisy"}).fit(
+        Selection.unweighted(np.arange(32)), None, last_key=31
+    )
+
+    def seen(keys: list[int], seed: int = 0, warm: list[int] | None = None) -> list[float]:
+        torch.rand(3)  # the global state is no part of it
+        options = {"module": trained.module, "preprocessor": trained.preprocessor, "batch_size": 8, "seed": seed}
+        view = ModelView(world[1], model_id=0, **options)
+        view.move_to(time=0, num_arrived=64, num_labelled=64)
+        view.predict(np.array(warm or keys))
+        return view.predict(np.array(keys))[:, 0].tolist()
+
+    assert seen([3, 9, 40]) == seen([3, 9, 40], warm=[40, 41, 2]) == [seen(list(range(64)))[key] for key in (3, 9, 40)]
+    assert seen([3], seed=1) != seen([3])
+    predictions = [
+        predict(trained.module, trained.preprocessor, world[1], seed=seed).loss.tolist() for seed in (0, 0, 1)
+    ]
+    assert predictions[0] == predictions[1] != predictions[2]

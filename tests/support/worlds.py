@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import ClassVar
 
 import numpy as np
@@ -91,6 +92,65 @@ class Projected(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.head(batch @ self.projection)
+
+
+class Counting(nn.Module):
+    """Scales its outputs by a count of batches that only Python knows, and adds what three generators draw."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+        self.count = 0
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.count += 1
+        noise = torch.rand(len(batch), 1) + float(np.random.rand()) + random.random()  # noqa: NPY002 - drawn as users do
+        return self.head(batch) * (1 + self.count / 10) + noise * torch.arange(self.head.out_features)
+
+
+class Noisy(nn.Module):
+    """Adds noise to its outputs, in eval mode as well."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch) + torch.rand(len(batch), self.head.out_features)
+
+
+class Expanded(nn.Module):
+    """A buffer in which one element stands for many."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+        self.register_buffer("shift", torch.zeros(1).expand(num_features))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch + self.shift)
+
+
+class Slashed(nn.Module):
+    """A layer whose name has a slash."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict({"in/out": nn.Linear(num_features, num_classes)})
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.layers["in/out"](batch)
+
+
+class Lazy(nn.Module):
+    """A layer that learns its shape from the first batch."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.LazyLinear(num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch)
 
 
 class FrozenNorm(WithNorm):

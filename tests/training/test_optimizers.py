@@ -14,6 +14,7 @@ from modyn_bench.training.optimizers import (
     clip_gradients,
     optimizer_states,
     restore_states,
+    step_scaled,
 )
 from modyn_bench.training.schedules import WarmupPolynomialDecay
 
@@ -61,6 +62,7 @@ def test_groups_have_options_of_their_own():
         ({**SGD, "groups": [{"lr": 1}]}, r"groups\[0\].params is missing"),
         ({"_target_": "torch.optim.SDG"}, "torch.optim.SDG cannot be imported"),
         ({**SGD, "momentom": 1}, "momentom"),
+        ({"_target_": "torch.optim.LBFGS"}, "its step needs closure"),
         ({"lr": 0.1}, "_target_"),
     ],
 )
@@ -80,6 +82,8 @@ def test_frozen_parameters_belong_to_no_optimiser():
     [
         ({"_target_": "torch.optim.Adagrad", "lr": 0.1}, True),
         ({"_target_": "torch.optim.Adagrad", "lr": 0.1, "weight_decay": 0.1}, False),
+        ({**SGD, "groups": [{"params": "embedding", "momentum": 0.9}]}, False),
+        ({**SGD, "groups": [{"params": "embedding", "lr": 0.2}]}, True),
         ({"_target_": "torch.optim.AdamW", "lr": 0.1}, False),
         ({**SGD}, True),
         ({**SGD, "momentum": 0.9}, False),
@@ -137,7 +141,7 @@ def test_small_gradients_are_left_alone():
     module = net()
     module(torch.ones(1, 2)).sum().backward()
     before = [parameter.grad.clone() for parameter in module.parameters()]
-    clip_gradients(module, 1e6, loss_scale=1024.0)
+    clip_gradients(module, 1e6)
     assert all(torch.equal(a, b.grad) for a, b in zip(before, module.parameters(), strict=True))
 
 
@@ -167,12 +171,33 @@ def test_schedules_know_the_real_number_of_steps(config, argument, value):
             "none of the optimisers",
         ),
         ({"_target_": "torch.optim.lr_scheduler.StepLR"}, "step_size"),
+        ({"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"}, "its step needs metrics"),
         ({"interval": "step"}, "_target_"),
     ],
 )
 def test_wrong_schedules_are_answered(config, message):
     with pytest.raises(RequestError, match=message):
         build_schedules(config, build_optimizers(SGD, net()), num_steps=12, num_epochs=3)
+
+
+@pytest.mark.parametrize("broken", [None, "first"])
+def test_the_loss_scale_moves_on_once_for_all_optimisers(broken):
+    module = net()
+    config = {"first": {**SGD, "params": "^0"}, "second": SGD}
+    optimizers = list(build_optimizers(config, module).values())
+    before = [parameter.detach().clone() for parameter in module.parameters()]
+    scaler = torch.amp.GradScaler("cpu", init_scale=8.0, growth_interval=1)
+    torch.manual_seed(0)
+    scaler.scale(module(torch.randn(5, 2)).square().sum()).backward()
+    scaled = [parameter.grad.clone() for parameter in module.parameters()]
+    if broken:
+        module[0].bias.grad[0] = torch.inf
+    step_scaled(optimizers, scaler, lambda: None)
+    assert scaler.get_scale() == (4.0 if broken else 16.0)
+    moved = [not torch.equal(old, new) for old, new in zip(before, module.parameters(), strict=True)]
+    assert moved == [not broken, not broken, True, True]
+    for old, gradient, new in list(zip(before, scaled, module.parameters(), strict=True))[2 if broken else 0 :]:
+        torch.testing.assert_close(new.detach(), old - SGD["lr"] * gradient / 8)
 
 
 def rates(**options) -> list[float]:

@@ -162,6 +162,16 @@ def test_pretrained_weights_that_do_not_fit_are_refused(tmp_path, tensors, messa
         trainer.fit(first(50), None, last_key=49)
 
 
+@pytest.mark.parametrize("left_out", ["first.weight", "second.weight"])
+def test_pretrained_weights_may_name_a_shared_tensor_once(tmp_path, left_out):
+    state = trainer_of(numbers(), {"_target_": "worlds.Tied"}).fit(first(50), None, last_key=49).module.state_dict()
+    save_file({name: value for name, value in state.items() if name != left_out}, tmp_path / "tied.safetensors")
+    nothing = {"_target_": "torch.optim.SGD", "lr": 0.0}
+    options = {"optimizer": nothing, "initial_weights": str(tmp_path / "tied.safetensors")}
+    trained = trainer_of(numbers(), {"_target_": "worlds.Tied"}, seed=1, **options).fit(first(50), None, last_key=49)
+    assert same(weights_of(trained), state)
+
+
 def test_pretrained_weights_that_are_no_file(tmp_path):
     (tmp_path / "text.safetensors").write_text("no tensors")
     for name, message in (("absent.safetensors", "not there"), ("text.safetensors", "no safetensors file")):
@@ -315,7 +325,11 @@ def test_a_training_that_diverges_says_where():
     ("model", "options", "message"),
     [
         (LINEAR, {"devices": 2}, "devices=2"),
-        (LINEAR, {"precision": "7-bit"}, "precision=7-bit"),
+        (LINEAR, {"precision": "7-bit"}, "precision=.7-bit. must be one of 32-true"),
+        (LINEAR, {"precision": "16-mixed"}, "precision=16-mixed is for GPUs"),
+        (LINEAR, {"optimizer": {"_target_": "torch.optim.LBFGS"}}, "LBFGS cannot be used"),
+        (LINEAR, {"schedule": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau"}}, "a validation metric"),
+        ({"_target_": "worlds.Lazy"}, {}, "head.weight, head.bias has no shape before a batch has passed"),
         (LINEAR, {"accelerator": "gpu"}, "accelerator=gpu"),
         (LINEAR, {"loss": {"_target_": "torch.nn.CrossEntropyLos"}}, r"training\.loss"),
         (LINEAR, {"loss": {"_target_": "torch.nn.CrossEntropyLoss", "wight": 1}}, "wight"),
@@ -387,9 +401,11 @@ def test_the_configuration_is_checked():
     assert TrainingConfig().devices == 1
 
 
-def test_what_no_state_holds_is_the_same_after_loading(tmp_path):
+@pytest.mark.parametrize("model", ["Projected", "Counting", "Expanded", "Slashed", "Tied"])
+def test_what_no_state_holds_is_the_same_after_loading(tmp_path, model):
     world = numbers()
-    trainer = trainer_of(world, {"_target_": "worlds.Projected"})
+    momentum = {**SGD, "momentum": 0.9}
+    trainer = trainer_of(world, {"_target_": f"worlds.{model}"}, carry_optimizer=True, optimizer=momentum)
     one = trainer.fit(first(50), None, last_key=49)
     two = trainer.fit(first(50, 50), one, last_key=99)
     for trained in (one, two):
@@ -408,7 +424,6 @@ def test_frozen_statistics_stay_also_where_a_batch_has_one_sample(size):
     norm = trained.module.layers[1]
     assert norm.running_mean.tolist() == [0.0] * 4
     assert norm.running_var.tolist() == [1.0] * 4
-    assert not norm.training
 
 
 def test_a_model_that_is_made_in_eval_mode_is_trained_in_training_mode():
