@@ -59,7 +59,6 @@ class WandbObserver(Observer):
         self._release = ExitStack()  # what on_close undoes
         self._path = Path()
         self._step = 0
-        self._first_step = 0  # the server has all before
         self._first_time = 0
         self._cumulative = {"num_triggers": 0.0, "num_samples_selected": 0.0}
 
@@ -76,7 +75,6 @@ class WandbObserver(Observer):
             _remove(start.path / FOLDER)
         self._release.enter_context(_environment(start.path, offline=self._config.mode == "offline"))
         self._run = self._init(start)
-        self._first_step = self._run.step
         _define_axes(self._run, years=start.last_time - start.first_time >= SECONDS_PER_UNIT["y"])
         for record in start.committed:
             self._log_part(self._part(record.trigger_index))
@@ -149,9 +147,9 @@ class WandbObserver(Observer):
             ) from error
 
     def _log(self, row: Mapping[str, Any], *, time: int | None = None) -> None:
-        """Log one row under the next step, unless the server has it."""
+        """Log one row under the next step; W&B itself leaves out the steps that a resumed run's server has."""
         assert self._run is not None
-        if self._step >= self._first_step and row:
+        if row:
             axes = {} if time is None else stream_axes(time, self._first_time)
             self._run.log({**row, **axes}, step=self._step)
         self._step += 1

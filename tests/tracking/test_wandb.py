@@ -195,6 +195,25 @@ def test_resumed_it_logs_everything_once(tmp_path: Path, finished: Path, end: st
     assert logged(history) == logged(read_finished(finished)[1])
 
 
+class Continued(WandbObserver):
+    """Goes on with a W&B run that holds rows already, as a server's run does when it is resumed."""
+
+    def _init(self, start):  # type: ignore[no-untyped-def]
+        run = super()._init(start)
+        for step in range(5):
+            run.log({"earlier": step}, step=step)
+        run.log({}, step=5)  # completes the row before
+        return run
+
+
+def test_what_the_server_has_is_not_logged_again(tmp_path: Path, finished: Path) -> None:
+    run = drive(tmp_path, [Continued(LoggerConfig())])
+    everything, found = read_finished(finished)[1], read_back(run)[1]
+    assert [row["earlier"] for row in found if "earlier" in row] == [0, 1, 2, 3, 4]
+    assert logged([row for row in found if "earlier" not in row]) == logged(everything[5:])
+    assert len(everything) > 12
+
+
 def _wait_until_written(run: Path) -> None:
     """W&B's service outlives a killed process by a moment, and writes what it still has."""
     deadline = time.monotonic() + 10
