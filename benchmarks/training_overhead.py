@@ -16,7 +16,7 @@ import copy
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +74,15 @@ def ready_batches(
     return batches
 
 
-def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Median wall-clock of some runs, after one that is not counted."""
-    times = []
+def seconds(runs: Sequence[Callable[[], object]], repeats: int) -> list[float]:
+    """Median wall-clock of each, by turns, so that other load hits all alike; the first is not counted."""
+    times: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+        for run, measured in zip(runs, times, strict=True):
+            start = time.perf_counter()
+            run()
+            measured.append(time.perf_counter() - start)
+    return [statistics.median(measured[1:]) for measured in times]
 
 
 def compare(
@@ -98,9 +99,13 @@ def compare(
     parent = trainer.fit(Selection.unweighted(keys), None, last_key=int(keys[-1]))
     plan = TrainingPlan(len(keys), config, 0, int(keys[-1]))
     batches = ready_batches(parent, split, keys, plan)
-    # interleaved copies, so that what else the machine does hits both alike
-    hand = seconds(lambda: by_hand(copy.deepcopy(parent.module), batches, config.optimizer), repeats)
-    ours = seconds(lambda: trainer.fit(Selection.unweighted(keys), parent, last_key=int(keys[-1])), repeats)
+    hand, ours = seconds(
+        [
+            lambda: by_hand(copy.deepcopy(parent.module), batches, config.optimizer),
+            lambda: trainer.fit(Selection.unweighted(keys), parent, last_key=int(keys[-1])),
+        ],
+        repeats,
+    )
     steps = plan.num_optimizer_steps
     print(
         f"{title:44s} {steps:5d} steps   by hand {hand * 1e3:8.1f} ms   ours {ours * 1e3:8.1f} ms   "
@@ -127,7 +132,7 @@ def main() -> None:
     config = TrainingConfig(epochs=2, batch_size=256, optimizer=ADAGRAD)
     world = numeric_world(40_000, 100)
     chosen = np.sort(derive(0, "benchmark", "selection").choice(40_000, 20_000, replace=False))
-    compare("wide MLP, half of 40,000 samples, batch 256", world, wide, config, chosen, min(repeats, 3))
+    compare("wide MLP, half of 40,000 samples, batch 256", world, wide, config, chosen, min(repeats, 5))
     print("  target: speed at least 0.95")
 
     with tempfile.TemporaryDirectory() as folder:
