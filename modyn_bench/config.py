@@ -177,7 +177,8 @@ class WindowsConfig:
         radius: Half the length of a sliding window.
         start: First window's start, or centre for sliding windows: a date or seconds; default: the first test sample.
             Calendar windows begin with the period that holds it.
-        end: No window starts (sliding: is centred) at or after this; default: after the last test sample.
+        end: No window starts (sliding: is centred) at or after this, and between triggers none reaches beyond it;
+            default: after the last test sample.
         anchor: ``start`` or ``center``; default: ``center`` for sliding windows, else ``start``.
         intervals: ``[[start, end], ...]`` for static windows; a null end is after the last test sample.
         offsets: For offset windows: durations such as ``1y`` and ``-1y``, ``0``, ``inf``, ``-inf``.

@@ -256,7 +256,9 @@ def _between_triggers(span: _Span, fired: Sequence[int]) -> _Intervals:
     """From just after one trigger that trained up to and including the next; before the first; after the last.
 
     A sample at the very second of a trigger belongs to the window that the trigger ends, as it does in training. So the
-    windows cover every test sample once, and a trigger's model is in service at the start of the window after it.
+    windows cover every test sample once, and a trigger's model is in service at the start of the window after it. The
+    window that holds the configured end is cut off there: what ends it, a later trigger or the end of the test split,
+    says nothing about the part of the stream that was asked for.
 
     Deviation:
         The reference leaves out the samples at the last second of each window, and those between the last sample of one
@@ -266,7 +268,8 @@ def _between_triggers(span: _Span, fired: Sequence[int]) -> _Intervals:
     lines = [span.start, *edges]
     if lines[-1] <= span.last:
         lines.append(span.last + 1)
-    return [(low, high) for low, high in pairwise(lines) if low < span.stop and high > span.first]
+    inside = [(low, high) for low, high in pairwise(lines) if low < span.stop and high > span.first]
+    return [(low, min(high, span.stop)) for low, high in inside] if span.is_clipped else inside
 
 
 def _offset(span: _Span, models: Sequence[ModelRecord]) -> list[tuple[int, int, int, int]]:

@@ -159,6 +159,16 @@ def test_between_triggers_in_numbers():
     assert intervals(build(timestamps, triggers_at([-9, 40, 50]), kind="between_triggers")) == [(0, 41)]
 
 
+def test_between_triggers_the_window_that_holds_the_end_is_cut_off_there():
+    timestamps = [0, 5, 10, 15, 20]
+    options = {"kind": "between_triggers", "end": 12}
+    assert intervals(build(timestamps, triggers_at([5, 30]), **options)) == [(0, 6), (6, 12)]
+    assert intervals(build(timestamps, triggers_at([5, 14]), **options)) == [(0, 6), (6, 12)]
+    assert intervals(build(timestamps, triggers_at([5, 11]), **options)) == [(0, 6), (6, 12)]  # none starts at the end
+    assert intervals(build(timestamps, (), **options)) == [(0, 12)]
+    assert intervals(build(timestamps, triggers_at([5]), kind="between_triggers", end=99)) == [(0, 6), (6, 21)]
+
+
 def test_static_windows_are_taken_as_they_are():
     windows = build([0, 5, 10], kind="static", intervals=[[5, 11], [None, 5], [0, None], [100, 200]])
     assert intervals(windows) == [(5, 11), (0, 5), (0, 11), (100, 200)]
