@@ -27,9 +27,11 @@ ADDED: dict[tuple[str, str], object] = {}
 runs of earlier versions keep their id.
 """
 
-_NOT_RESULTS = frozenset({"root", "data_dir", "logger", "hydra", "experiment", "replay.chunk_size", "runs.keep_models"})
-_PREDICTION_KEYS = ("batch_size", "split")
-_NOT_EVALUATION = frozenset({*_PREDICTION_KEYS, "max_probabilities_bytes"})
+NOT_RESULTS = frozenset({"root", "data_dir", "logger", "hydra", "experiment", "replay.chunk_size", "runs.keep_models"})
+PREDICTION_KEYS = ("batch_size", "split")
+"""Keys of the evaluation that change predictions, so that they are part of a run's identity."""
+
+NOT_EVALUATION = frozenset({*PREDICTION_KEYS, "max_probabilities_bytes"})
 _PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder)")
 _LONGEST_PREFIX = 80  # with seed, hash and token it stays below the 128 characters of a W&B name
 
@@ -58,12 +60,12 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
 
 def identity(config: Mapping[str, Any], fingerprint: str) -> str:
     """Return the full hash of which ``run_id`` shows the first ten digits."""
-    kept: dict[str, Any] = {key: value for key, value in config.items() if key not in _NOT_RESULTS}
+    kept: dict[str, Any] = {key: value for key, value in config.items() if key not in NOT_RESULTS}
     for group, leave_out in (("replay", {"chunk_size"}), ("runs", {"keep_models"})):
         if isinstance(kept.get(group), Mapping):
             kept[group] = {key: value for key, value in kept[group].items() if key not in leave_out}
     if isinstance(kept.get("evaluation"), Mapping):
-        kept["evaluation"] = {key: kept["evaluation"][key] for key in _PREDICTION_KEYS if key in kept["evaluation"]}
+        kept["evaluation"] = {key: kept["evaluation"][key] for key in PREDICTION_KEYS if key in kept["evaluation"]}
     if isinstance(kept.get("dataset"), Mapping):
         kept["dataset"] = {key: value for key, value in kept["dataset"].items() if not is_path_key(str(key))}
     training = kept.get("training")
@@ -83,7 +85,7 @@ def evaluation_id(evaluation: Mapping[str, Any]) -> str:
         >>> one == evaluation_id({"metrics": ["accuracy"], "batch_size": 32}), one == evaluation_id({"metrics": []})
         (True, False)
     """
-    kept = {key: value for key, value in evaluation.items() if key not in _NOT_EVALUATION}
+    kept = {key: value for key, value in evaluation.items() if key not in NOT_EVALUATION}
     return _hash(_canonical(kept, "evaluation"))[:10]
 
 

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from modyn_bench.runs.identity import is_path_key, short_name
+from modyn_bench.runs.identity import NOT_RESULTS, PREDICTION_KEYS, is_path_key, short_name
 
 GROUPS = ("dataset", "model", "trigger", "selector")
-_UNNAMED = ("root", "data_dir", "logger", "hydra", "experiment", "evaluation", "runs", "seed", "replay.chunk_size")
+_UNNAMED = (*sorted(NOT_RESULTS), "evaluation", "seed")
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -52,10 +52,9 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
     for group in GROUPS:
         _name_group(group, manifests, parts)
     rest = [
-        {key: value for key, value in flatten(manifest["config"]).items() if not _is_below(key, (*GROUPS, *_UNNAMED))}
-        for manifest in manifests
+        {key: value for key, value in flatten(manifest["config"]).items() if _is_named(key)} for manifest in manifests
     ]
-    for part, options in zip(parts, _differing(rest), strict=True):
+    for part, options in zip(parts, differing(rest), strict=True):
         part.extend(options)
     _tell_apart(parts, [f"data={manifest['fingerprint'][:6]}" for manifest in manifests])
     parts = _points(manifests, parts) or parts
@@ -63,10 +62,14 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
         for part, manifest in zip(parts, manifests, strict=True):
             part.append(f"seed={manifest['config'].get('seed')}")
     names = [" / ".join(part) or _default_name(manifest) for part, manifest in zip(parts, manifests, strict=True)]
-    counts = Counter(names)
-    if seeds and len(counts) < len(names):
+    told = [
+        (name, None if seeds else manifest["config"].get("seed"))
+        for name, manifest in zip(names, manifests, strict=True)
+    ]
+    twice = {name for (name, _), count in Counter(told).items() if count > 1}
+    if twice:  # of one seed, and yet different runs: by something that no key shows, as the content of a file
         hashes = [str(manifest["run_id"]).rpartition("-")[2] for manifest in manifests]
-        return [f"{name} / {own}" if counts[name] > 1 else name for name, own in zip(names, hashes, strict=True)]
+        return [f"{name} / {own}" if name in twice else name for name, own in zip(names, hashes, strict=True)]
     return names
 
 
@@ -100,14 +103,14 @@ def _name_group(group: str, manifests: Sequence[Mapping[str, Any]], parts: list[
             options.append(
                 {key: value for key, value in flat.items() if group != "dataset" or not is_path_key(key)},
             )
-        for index, differing in zip(members, _differing(options), strict=True):
-            shown[index].extend(differing)
+        for index, words in zip(members, differing(options), strict=True):
+            shown[index].extend(words)
     for part, words in zip(parts, shown, strict=True):
         if words:
             part.append(" ".join(words))
 
 
-def _differing(options: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def differing(options: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return, for each mapping, ``key=value`` of the keys whose values are not the same in all."""
     keys = dict.fromkeys(key for option in options for key in option)
     differing = [key for key in keys if len({_text(option[key]) if key in option else None for option in options}) > 1]
@@ -129,6 +132,12 @@ def _tell_apart(parts: list[list[str]], words: Sequence[str]) -> None:
 
 def _default_name(manifest: Mapping[str, Any]) -> str:
     return " / ".join(choice(group, manifest) for group in ("trigger", "selector"))
+
+
+def _is_named(key: str) -> bool:
+    """Say whether a key outside the groups can tell runs apart: it is part of their identity, and is not the seed."""
+    of_predictions = key in {f"evaluation.{name}" for name in PREDICTION_KEYS}
+    return of_predictions or not _is_below(key, (*GROUPS, *_UNNAMED))
 
 
 def _is_below(key: str, places: Sequence[str]) -> bool:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from modyn_bench.errors import RequestError
 from modyn_bench.runs.directory import RunDirectory
+from modyn_bench.runs.identity import PREDICTION_KEYS
 from modyn_bench.runs.listing import list_runs
 from modyn_bench.runs.load import load_runs
 from modyn_bench.runs.naming import name_runs
@@ -153,6 +154,7 @@ def test_copies_count_once(root, tmp_path):
 
 
 def test_another_evaluation_can_be_taken(tmp_path):
+    """One that did not keep what it was asked for."""
     path = make_run(tmp_path)
     with RunDirectory.reopen(path) as run, run.begin_evaluation("abc") as folder:
         for name, table in evaluation_tables(0.75).items():
@@ -242,6 +244,11 @@ def manifest_of(fingerprint: str = "f00dbeef", name: str = "stream", **changes) 
         ([manifest_of(dataset__path="a"), manifest_of("other123", dataset__path="b")], ["data=f00dbe", "data=other1"]),
         ([manifest_of(root="a", experiment="b"), manifest_of(root="c", seed=3)], ["seed=0", "seed=3"]),
         (
+            [manifest_of(evaluation__batch_size=64), manifest_of(evaluation__batch_size=8)],
+            ["batch_size=64", "batch_size=8"],
+        ),
+        ([manifest_of(evaluation__split="test"), manifest_of(evaluation__split="late")], ["split=test", "split=late"]),
+        (
             [manifest_of(experiment="grid/early"), manifest_of(experiment="grid/late", trigger=AMOUNT)],
             ["early", "late"],
         ),
@@ -269,6 +276,24 @@ def test_policies_share_a_label_over_seeds():
     assert name_runs(manifests) == ["new_data / seed=0", "new_data / seed=1", "uniform / seed=0", "uniform / seed=1"]
     alone = name_runs([manifest_of(seed=seed) for seed in (0, 1)], seeds=False)
     assert alone == ["time / new_data", "time / new_data"]
+
+
+@pytest.mark.parametrize("key", PREDICTION_KEYS)
+def test_what_is_part_of_a_runs_identity_tells_policies_apart(key: str):
+    manifests = [manifest_of(seed=seed, **{f"evaluation__{key}": value}) for value in (1, 2) for seed in (0, 1)]
+    assert name_runs(manifests, seeds=False) == [f"{key}=1", f"{key}=1", f"{key}=2", f"{key}=2"]
+
+
+def test_the_rest_of_the_evaluation_and_what_no_result_depends_on_tell_none_apart():
+    same = [{}, {"evaluation__metrics": ["loss"]}, {"replay__chunk_size": 9}, {"runs__keep_models": "all"}]
+    manifests = [manifest_of(seed=seed, **change) for seed, change in enumerate(same)]
+    assert set(name_runs(manifests, seeds=False)) == {"time / new_data"}
+
+
+def test_runs_of_one_seed_are_never_taken_for_seeds():
+    """They differ by something that no key shows: the content of initial weights, say."""
+    manifests = [{**manifest_of(), "run_id": f"x-{number}"} for number in range(2)]
+    assert name_runs(manifests, seeds=False) == ["time / new_data / 0", "time / new_data / 1"]
 
 
 changes = st.fixed_dictionaries(
