@@ -177,22 +177,46 @@ def date_axis(ax: Axes, *, label: str = "Stream time", max_ticks: int = 9) -> No
     ax.set_xlabel(label)
 
 
-def date_texts(timestamps: ArrayLike, shown: list[int] | None = None) -> list[str]:
-    """Format UTC seconds as dates, as short as their spacing allows.
+def date_texts(timestamps: ArrayLike, numbers: ArrayLike | None = None, *, narrow: bool = False) -> list[str]:
+    r"""Format UTC seconds as dates, as short as their spacing allows and as long as tells them apart.
 
     Args:
         timestamps: In order.
-        shown: The positions whose texts are wanted; default: all.
+        numbers: What tells equal times apart, such as the indices of triggers; default: their positions.
+        narrow: Write the time of day over the date, and the date only where it changes, for ticks side by side.
 
     Example:
         >>> date_texts([0, 365 * 86_400]), date_texts([0, 86_400])
         (['1970-01', '1971-01'], ['1970-01-01', '1970-01-02'])
+        >>> date_texts([0, 5_400]), date_texts([0, 5_400, 90_000], narrow=True)
+        (['1970-01-01 00:00', '1970-01-01 01:30'], ['00:00\n1970-01-01', '01:30', '01:00\n1970-01-02'])
+        >>> date_texts([0, 0], numbers=[7, 8])
+        ['7: 1970-01-01', '8: 1970-01-01']
     """
     times = np.asarray(timestamps, dtype=np.int64)
-    texts = times if shown is None else times[shown]
-    days = float(np.median(np.diff(texts))) / 86_400 if len(texts) > 1 else 1.0
-    unit = "M" if days >= 28 else "D" if days >= 1 else "s"
-    return [str(text).replace("T", " ") for text in texts.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
+    num_times = len(np.unique(times))
+    spacing = float(np.median(np.diff(np.unique(times)))) if num_times > 1 else 0.0
+    texts: list[str] = []
+    for unit, seconds in (("M", 28 * 86_400), ("D", 86_400), ("m", 60), ("s", 0)):
+        if spacing < seconds and num_times > 1:
+            continue
+        texts = [str(text) for text in times.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
+        if len(set(texts)) == num_times and (unit != "M" or num_times > 1):
+            break
+    pairs = [text.partition("T") for text in texts]
+    dates_before = [None, *(date for date, _, _ in pairs)]
+    if narrow:
+        texts = [
+            f"{clock}\n{date}" if clock and date != before else clock or date
+            for (date, _, clock), before in zip(pairs, dates_before, strict=False)
+        ]
+    else:
+        texts = [f"{date} {clock}".rstrip() for date, _, clock in pairs]
+    if num_times == len(times):
+        return texts
+    told = range(len(times)) if numbers is None else np.asarray(numbers).tolist()
+    between = ":\n" if narrow else ": "
+    return [f"{number}{between}{text}" for number, text in zip(told, texts, strict=True)]
 
 
 def thinned(count: int, most: int) -> list[int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -31,6 +34,11 @@ def line(ax, label: str):
     return next(line for line in ax.lines if line.get_label() == label)
 
 
+def texts_of(ax) -> list[str]:
+    """The ticks of the horizontal axis."""
+    return [label.get_text() for label in ax.get_xticklabels()]
+
+
 def mesh_of(ax) -> np.ma.MaskedArray:
     (mesh,) = [item for item in ax.collections if isinstance(item, QuadMesh)]
     return mesh.get_array()
@@ -46,7 +54,7 @@ class TestHeatmap:
         assert values.mask[:, 7].all()
         np.testing.assert_array_equal(values.compressed(), expected[~np.isnan(expected)])
 
-    def test_rows_are_framed_over_their_training_data(self) -> None:
+    def test_rows_are_framed_over_what_arrived_for_them(self) -> None:
         ax = evaluation_heatmap(EVALUATIONS, MODELS)
         (frames,) = [item for item in ax.collections if isinstance(item, PolyCollection) and item.get_gid()]
         for model, path in enumerate(frames.get_paths()):
@@ -93,7 +101,11 @@ class TestHeatmap:
         assert mesh_of(ax).shape == (5, 12)
         assert ax.get_xlabel() == "Evaluation window"
         assert ax.get_xticklabels()[0].get_text() == "1993-01-01\nto 1993-07-02"
-        assert not [item for item in ax.collections if item.get_gid() == "training"]
+        assert not [item for item in ax.collections if item.get_gid() == "arrivals"]
+        hours = EVALUATIONS.assign(window_start=synthetic.START, window_end=lambda rows: rows["window_id"] * 60 + 9)
+        assert texts_of(evaluation_heatmap(hours.assign(window_end=hours["window_end"] + synthetic.START), MODELS))[
+            0
+        ] == ("1993-01-01 00:00:00\nto 1993-01-01 00:00:09")
 
     def test_cells_that_were_not_computed_are_undefined(self) -> None:
         served = EVALUATIONS[EVALUATIONS["currently_active"] | EVALUATIONS["currently_trained"]]
@@ -147,6 +159,32 @@ class TestCompositeOverTime:
         (band,) = ax.collections
         top = band.get_paths()[0].vertices[:, 1].max()
         assert top == pytest.approx(np.nanmax(np.mean(parts, axis=0) + np.std(parts, axis=0, ddof=1)))
+
+    def test_a_mean_is_drawn_only_where_every_run_has_a_value(self) -> None:
+        late = synthetic.evaluations(MODELS, num_windows=12, seed=1)
+        late.loc[late["window_id"] < 5, "currently_active"] = False  # its first model came later
+        runs = [EVALUATIONS, late]
+        frame = pd.concat([run.assign(run_id=f"run{n}", policy="yearly") for n, run in enumerate(runs)])
+        ax = composite_over_time(frame, metric="accuracy", by="policy", variants=["currently_active"])
+        parts = [composite_series(run[run["metric"] == "accuracy"], "currently_active")["value"] for run in runs]
+        drawn = ax.lines[0].get_ydata()
+        np.testing.assert_array_equal(drawn, np.mean([part.to_numpy(float) for part in parts], axis=0))
+        assert np.isnan(drawn[:5]).all()
+        assert np.isfinite(parts[0][2:5]).all()
+
+    def test_lines_differ_without_colour_and_look_as_they_are_told(self) -> None:
+        frame = pd.concat([ACCURACY.assign(policy=name, run_id=name) for name in "abcdef"])
+        order = {name: place for place, name in enumerate("fedcba")}
+        ax = composite_over_time(frame, by="policy", variants=["currently_active"], order=order)
+        looks = {drawn.get_label(): (drawn.get_marker(), drawn._dash_pattern) for drawn in ax.lines}
+        assert len(set(map(str, looks.values()))) == 6
+        assert looks["f"][0] == style.MARKERS[0]
+        assert line(ax, "f").get_color() == style.COLORS[0]
+        points = pd.DataFrame({"policy": list("abcdef"), "cost": range(6), "value": range(6)})
+        pareto_points = pareto(points, cost="cost", by="policy", order=order)
+        for container in pareto_points.containers:
+            name = container.get_label()[0]
+            assert (container[0].get_color(), container[0].get_marker()) == (line(ax, name).get_color(), looks[name][0])
 
     def test_the_axis_shows_dates_and_the_metric(self) -> None:
         ax = composite_over_time(EVALUATIONS, metric="accuracy")
@@ -229,6 +267,19 @@ class TestPareto:
                 low, high = bars[1].get_segments()[0][:, 1]
                 assert (high - low) / 2 == pytest.approx(row["value_std"])
 
+    @pytest.mark.parametrize(
+        "costs", [(60_000, 60_010, 60_020), (1_000_100, 1_000_140, 1_000_160), (1, 1, 2), (5, 5, 5)]
+    )
+    def test_ticks_of_near_costs_are_distinct_exact_and_apart(self, costs: tuple[int, ...]) -> None:
+        ax = pareto(pd.DataFrame({"configuration": list("abc"), "cost": costs, "value": [0.1, 0.2, 0.3]}), cost="cost")
+        ax.figure.draw_without_rendering()
+        low, high = ax.get_xlim()
+        shown = [label for label in ax.get_xticklabels() if low <= label.get_position()[0] <= high]
+        for label in shown:
+            number, unit = re.fullmatch(r"([\d.]+)([kM]?)", label.get_text()).groups()
+            assert float(number) * {"": 1, "k": 1e3, "M": 1e6}[unit] == pytest.approx(label.get_position()[0], rel=1e-9)
+        check_apart(shown)
+
     def test_the_front_is_what_no_other_beats(self) -> None:
         front = line(pareto(self.POINTS, cost="passes"), "Pareto front")
         assert list(zip(front.get_xdata(), front.get_ydata(), strict=True)) == [(11.0, pytest.approx(0.6)), (20.0, 0.9)]
@@ -266,6 +317,44 @@ class TestFrames:
     def test_nothing_to_draw_is_an_error_that_says_so(self) -> None:
         with pytest.raises(RequestError, match="nothing to draw"):
             evaluation_heatmap(EVALUATIONS.iloc[:0], MODELS)
+
+
+def check_apart(labels) -> None:
+    """Texts differ, and stand clear of each other."""
+    labels = [label for label in labels if label.get_text()]
+    assert len({label.get_text() for label in labels}) == len(labels)
+    boxes = [label.get_window_extent() for label in labels]
+    for box, other in pairwise(boxes):
+        assert not box.overlaps(other)
+
+
+SPANS = {"3 hours": 10_800, "3 days": 259_200, "3 months": 90 * 86_400, "30 years": 30 * synthetic.YEAR}
+
+
+@pytest.mark.parametrize("span", SPANS)
+@pytest.mark.parametrize("num_triggers", [2, 9, 40])
+def test_time_labels_are_distinct_and_apart(span: str, num_triggers: int) -> None:
+    start = synthetic.START + 9 * 3600 + 1234
+    triggers = synthetic.triggers(num_triggers, every=SPANS[span] // num_triggers, start=start)
+    models = synthetic.models(triggers)
+    frame = synthetic.evaluations(models, num_windows=12, every=SPANS[span] // 12)
+    for ax, labels in (
+        (heatmap := evaluation_heatmap(frame, models), heatmap.get_yticklabels),
+        (heatmap, heatmap.get_xticklabels),
+        (nested := evaluation_heatmap(frame.assign(window_start=synthetic.START), models), nested.get_xticklabels),
+        (costs := cost_by_stage(synthetic.stages(triggers), triggers), costs.get_xticklabels),
+        (series := composite_over_time(frame), series.get_xticklabels),
+    ):
+        ax.figure.draw_without_rendering()
+        check_apart(labels())
+
+
+def test_triggers_of_one_second_are_told_apart_by_their_numbers() -> None:
+    triggers = synthetic.triggers(3).assign(fired_at=synthetic.START)
+    assert texts_of(cost_by_stage(synthetic.stages(triggers), triggers)) == [
+        *(f"{number}:\n1993-01-01" for number in range(3)),
+        "rest",
+    ]
 
 
 LONG = [f"time every={weeks}w / new_data history=all / start_from=scratch / flush=true" for weeks in (4, 13, 26)]

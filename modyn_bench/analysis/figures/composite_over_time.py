@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,12 +25,14 @@ def composite_over_time(
     variants: Sequence[str] = VARIANTS,
     by: str | None = None,
     triggers: pd.DataFrame | None = None,
+    order: Mapping[str, int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the composite models' metric against the anchors of the windows, for one run or several.
 
     Runs of one group (seeds, say) become one line, their mean in each window, in a band of one standard deviation.
-    A line has a gap where no run of the group has a model, or the metric is undefined.
+    A line has a gap where a run of the group has no model, or the metric is undefined: a mean over the others would be
+    one of other runs from window to window.
 
     Args:
         evaluations: Rows of ``evaluations.parquet``; of several runs with a column ``run_id``.
@@ -39,6 +41,8 @@ def composite_over_time(
         variants: Any of ``currently_active`` and ``currently_trained``.
         by: The column that names a group of runs; default: all rows are one run's.
         triggers: Rows of one run's ``triggers.parquet``, marked at the bottom.
+        order: The place of each group among colours, line styles and markers, to look the same as in other figures;
+            default: in order of appearance.
         ax: Where to draw; default: a new figure as wide as a paper's text.
 
     Raises:
@@ -48,11 +52,12 @@ def composite_over_time(
     groups = [("", rows)] if by is None else list(rows.groupby(by, sort=False))
     own = ax is None
     ax = style.new_axes(style.TEXT_WIDTH, 2.25) if ax is None else ax
-    for position, (name, group) in enumerate(groups):
+    order = {str(name): place for place, (name, _) in enumerate(groups)} if order is None else order
+    for name, group in groups:
         for variant in variants:
             table = _by_window(group, variant)
-            order = position if by is not None else VARIANTS.index(variant)
-            _draw_series(ax, table, order=order, variant=variant, label=_series_name(name, table, variant, variants))
+            look = order[str(name)] if by is not None else VARIANTS.index(variant)
+            _draw_series(ax, table, look=look, variant=variant, label=_series_name(name, table, variant, variants))
     if triggers is not None and len(triggers):
         _mark_triggers(ax, triggers)
     style.date_axis(ax)
@@ -97,13 +102,14 @@ def _series_name(name: object, table: pd.DataFrame, variant: str, variants: Sequ
     return f"{name}{count}" if len(variants) == 1 else f"{name}, {style.VARIANT_NAMES[variant]}{count}"
 
 
-def _draw_series(ax: Axes, table: pd.DataFrame, *, order: int, variant: str, label: str) -> None:
+def _draw_series(ax: Axes, table: pd.DataFrame, *, look: int, variant: str, label: str) -> None:
     x = style.dates(table.index.get_level_values("anchor"))
+    table = table.where(table.notna().all(axis=1))
     mean = table.mean(axis=1).to_numpy(dtype=np.float64)
-    color = style.COLORS[order % len(style.COLORS)]
+    color = style.COLORS[look % len(style.COLORS)]
     trained = variant == "currently_trained"
-    line = style.LINE_STYLES[1] if trained else style.LINE_STYLES[0]
-    marker = style.MARKERS[order % len(style.MARKERS)]
+    line = style.LINE_STYLES[look % len(style.LINE_STYLES)]
+    marker = style.MARKERS[look % len(style.MARKERS)]
     ax.plot(
         x,
         mean,

@@ -94,23 +94,20 @@ def _legend_text(stage: str, value: float, total: float, quantity: Quantity) -> 
 
 def _label(ax: Axes, index: np.ndarray, triggers: pd.DataFrame | None) -> None:
     """Date the bars, or number them, and name the one after the last trigger."""
-    shown = style.thinned(len(index), 10)
     finite = index[np.isfinite(index)].astype(np.int64)
+    shown = style.thinned(len(finite), 7)
+    numbers = finite[shown]
     if triggers is None:
-        texts = [str(number) for number in finite]
+        texts = [str(number) for number in numbers]
         ax.set_xlabel("Trigger")
     else:
-        fired = triggers.set_index("trigger_index")["fired_at"].reindex(finite).to_numpy(dtype=np.int64)
-        texts = _all_dates(fired, [place for place in shown if place < len(finite)])
+        fired = triggers.set_index("trigger_index")["fired_at"].reindex(numbers).to_numpy(dtype=np.int64)
+        texts = style.date_texts(fired, numbers, narrow=True)
         ax.set_xlabel("Trigger, by the stream time of its decision")
-    texts += ["rest"] * (len(index) - len(finite))
-    ax.set_xticks(shown, [texts[place] for place in shown])
+    if len(finite) < len(index):
+        if shown and len(index) - 1 - shown[-1] < 0.7 * (len(index) / 8):  # too close to the last date
+            shown, texts = shown[:-1], texts[:-1]
+        shown, texts = [*shown, len(index) - 1], [*texts, "rest"]
+    ax.set_xticks(shown, texts)
     ax.set_xlim(-0.6, max(len(index), 8) - 0.4)  # a few bars stay bars
     ax.yaxis.set_major_locator(MaxNLocator(5))
-
-
-def _all_dates(fired: np.ndarray, shown: list[int]) -> list[str]:
-    texts = [""] * len(fired)
-    for place, text in zip(shown, style.date_texts(fired, shown), strict=True):
-        texts[place] = text
-    return texts

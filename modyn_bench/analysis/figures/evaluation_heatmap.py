@@ -39,8 +39,9 @@ def evaluation_heatmap(
 ) -> Axes:
     """Draw a run's evaluation matrix: models upwards, windows to the right along stream time.
 
-    A frame around each model's row marks the time range of the data it was trained on; a white dot the cell of the
-    currently active model of a window, a black one that of the currently trained model. Undefined cells are grey.
+    A frame in each model's row marks the time range of what arrived since the trigger before its own, which is new to
+    the model; the selector may have taken older samples, and less of these. A white dot marks the cell of the currently
+    active model of a window, a black one that of the currently trained model. Undefined cells are grey.
 
     Args:
         evaluations: Rows of one run's ``evaluations.parquet``.
@@ -74,7 +75,7 @@ def evaluation_heatmap(
     ax.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(-0.5, len(model_ids) - 0.5))
     records = models.set_index("model_id").reindex(model_ids)
     if axis.is_time:
-        _mark_training(ax, records)
+        _mark_arrivals(ax, records)
     _mark_composites(ax, rows, dict(zip(windows["window_id"], axis.middles, strict=True)), model_ids)
     _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()))
     return ax
@@ -117,8 +118,8 @@ class _WindowAxis:
         return cls(edges, np.arange(len(windows)), is_time=False)
 
 
-def _mark_training(ax: Axes, records: pd.DataFrame) -> None:
-    """Frame, in each model's row, the time range of its training data."""
+def _mark_arrivals(ax: Axes, records: pd.DataFrame) -> None:
+    """Frame, in each model's row, the time range of its trigger's arrivals."""
     known = records["data_first_timestamp"].notna().to_numpy()
     first = style.dates(records["data_first_timestamp"].to_numpy(dtype=np.float64, na_value=np.nan))[known]
     last = style.dates(records["data_last_timestamp"].to_numpy(dtype=np.float64, na_value=np.nan))[known]
@@ -130,7 +131,7 @@ def _mark_training(ax: Axes, records: pd.DataFrame) -> None:
     width = 0.5 if len(records) > 60 else 0.9
     collection = PolyCollection(frames, facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=width, zorder=3)
     collection.set_path_effects([Stroke(linewidth=2 * width, foreground="white"), Stroke()])
-    collection.set_gid("training")
+    collection.set_gid("arrivals")
     ax.add_collection(collection, autolim=False)
 
 
@@ -173,14 +174,13 @@ def _label(
     if axis.is_time:
         style.date_axis(ax, label="Stream time of the evaluation window")
     else:
-        shown = style.thinned(len(windows), 10)
-        bounds = zip(windows["window_start"].iloc[shown], windows["window_end"].iloc[shown], strict=True)
-        ax.set_xticks(shown, [f"{format_time(start)}\nto {format_time(end)}" for start, end in bounds], fontsize=5)
+        shown = style.thinned(len(windows), 5)
+        ax.set_xticks(shown, _interval_texts(windows.iloc[shown]), fontsize=5)
         ax.set_xlabel("Evaluation window")
     last = records["data_last_timestamp"].fillna(records["available_at"]).to_numpy(dtype=np.int64)
     shown = style.thinned(len(last), 14)
-    ax.set_yticks(shown, style.date_texts(last, shown))
-    ax.set_ylabel("Model, by the end of its data")
+    ax.set_yticks(shown, style.date_texts(last[shown], records.index[shown]))
+    ax.set_ylabel("Model, by its last arrival")
     figure = ax.get_figure(root=True)
     assert figure is not None
     bar = figure.colorbar(mesh, ax=ax, pad=0.01, aspect=30)
@@ -190,9 +190,23 @@ def _label(
     handles: list[Artist] = [line for line in reversed(ax.lines) if np.size(line.get_xdata())]
     num_dots = len(handles)
     if axis.is_time:
-        handles.append(Patch(facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=1.0, label="training data"))
+        handles.append(
+            Patch(facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=1.0, label="arrivals since the last trigger")
+        )
     if undefined:
         handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label="undefined"))
     legend = ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.3)
     for handle in legend.legend_handles[:num_dots]:
         handle.set(markersize=4, markeredgewidth=0.5)  # type: ignore[union-attr]
+
+
+def _interval_texts(windows: pd.DataFrame) -> list[str]:
+    """Name windows by their bounds: by dates where these tell them apart, else with the time of day."""
+    bounds = list(zip(windows["window_start"], windows["window_end"], strict=True))
+    for seconds in (False, True):
+        texts = [
+            f"{format_time(start, seconds=seconds)}\nto {format_time(end, seconds=seconds)}" for start, end in bounds
+        ]
+        if len(set(texts)) == len(set(bounds)) and (seconds or all(len(set(t.split("\nto "))) == 2 for t in texts)):
+            break
+    return texts

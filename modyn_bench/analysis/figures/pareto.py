@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import Formatter, MaxNLocator
 
 from modyn_bench.analysis import style
 from modyn_bench.types import FloatArray
@@ -14,7 +15,10 @@ from modyn_bench.types import FloatArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_MOST_NAMED = 12  # more names than this are no legend that anyone reads; then only the front is named
+MOST_NAMED = 12
+"""More names than this are no legend that anyone reads; then only the front is named, and the rest are grey dots."""
+
+_MOST_DIGITS = 9
 
 
 @style.styled
@@ -27,6 +31,7 @@ def pareto(
     cost_label: str | None = None,
     value_label: str | None = None,
     higher_is_better: bool = True,
+    order: Mapping[str, int] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the mean over seeds of value against cost, with one standard deviation both ways, and the Pareto front.
@@ -41,6 +46,8 @@ def pareto(
         cost_label: Of the horizontal axis.
         value_label: Of the vertical axis.
         higher_is_better: Whether a higher value is a better one.
+        order: The place of each name among colours and markers, to look the same as in other figures; default: in order
+            of appearance.
         ax: Where to draw; default: a new figure as wide as a paper's column.
     """
     table = aggregate(points, cost=cost, value=value, by=by)
@@ -57,34 +64,32 @@ def pareto(
         zorder=1,
         label="Pareto front",
     )
-    named = 0
+    order = {str(name): place for place, name in enumerate(table.index)} if order is None else order
     numbers = table.to_numpy(dtype=np.float64)  # columns: cost, cost_std, value, value_std, n
     for place, (x, x_std, y, y_std, n) in enumerate(numbers):
-        if len(table) > _MOST_NAMED and not front[place]:
+        if len(table) > MOST_NAMED and not front[place]:
             ax.plot(x, y, marker=".", color="#BBBBBB", linestyle="none", zorder=1.5)
             continue
-        color = style.COLORS[named % len(style.COLORS)]
+        look = order[str(table.index[place])]
+        color = style.COLORS[look % len(style.COLORS)]
         ax.errorbar(
             x,
             y,
             xerr=x_std if n > 1 else None,
             yerr=y_std if n > 1 else None,
             color=color,
-            marker=style.MARKERS[named % len(style.MARKERS)],
+            marker=style.MARKERS[look % len(style.MARKERS)],
             markerfacecolor=color if front[place] else "white",
             linestyle="none",
             elinewidth=0.8,
             capsize=1.5,
             label=f"{table.index[place]} (n = {n:.0f})",
         )
-        named += 1
     ax.set_xlabel(cost_label or cost.replace("_", " "))
     ax.set_ylabel(value_label or value.replace("_", " "))
-    whole = bool((points[cost].dropna() % 1 == 0).all())
-    ax.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
-    ax.xaxis.set_major_formatter(FuncFormatter(_short))
     ax.margins(0.08)
     ax.grid()
+    _label_costs(ax, whole=bool((points[cost].dropna() % 1 == 0).all()))
     style.legend_below(ax, grow=own)
     return ax
 
@@ -118,14 +123,46 @@ def pareto_front(cost: pd.Series, value: pd.Series, *, higher_is_better: bool = 
     return front
 
 
-def _short(number: float, _position: int | None = None) -> str:
-    """A number of samples as text: 1,500 as 1.5k.
+def _label_costs(ax: Axes, *, whole: bool) -> None:
+    """Put as many ticks on the horizontal axis as there is room for, with as many digits as tell them apart."""
+    low, high = ax.get_xlim()
+    for most in (6, 5, 4, 3, 2):
+        locator = MaxNLocator(most, integer=whole)
+        ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
+        if sum(len(text) + 2 for text in _short(ticks)) <= 40:  # characters in a column's width
+            break
+    ax.xaxis.set_major_locator(locator)
+    formatter = _CostFormatter()
+    ax.xaxis.set_major_formatter(formatter)
+
+
+class _CostFormatter(Formatter):
+    """Ticks by ``_short``."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return _short([x])[0]
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return _short(values)
+
+
+def _short(numbers: Sequence[float]) -> list[str]:
+    """Numbers of samples as text, with three digits, or as many as their distances need: 1,500 as 1.5k.
 
     Example:
-        >>> _short(1_500), _short(999_900), _short(2_000_000), _short(12)
-        ('1.5k', '1M', '2M', '12')
+        >>> _short([1_500]), _short([999_900]), _short([0, 1_000_000]), _short([60_000, 60_050])
+        (['1.5k'], ['1M'], ['0', '1M'], ['60k', '60.05k'])
     """
+    distances = np.diff(np.unique(numbers))
+    allowed = 0.01 * distances.min() if len(distances) else np.inf
+    for digits in range(3, _MOST_DIGITS + 1):
+        if all(abs(float(f"{number:.{digits}g}") - number) <= allowed for number in numbers):
+            break
+    return [_with_digits(number, digits) for number in numbers]
+
+
+def _with_digits(number: float, digits: int) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= 0.9995 * size:  # what rounds to it
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"
+        if abs(number) >= size * (1 - 0.5 * 10.0**-digits):  # what rounds to it
+            return f"{number / size:.{digits}g}{letter}"
+    return f"{number:.{digits}g}"
