@@ -16,6 +16,7 @@ from modyn_bench.evaluation.evaluate import check_evaluation, evaluate
 from modyn_bench.metrics import needs_probabilities
 from modyn_bench.observer import Observer, Status
 from modyn_bench.runs.directory import RunDirectory
+from modyn_bench.runs.evaluations import write_config
 from modyn_bench.runs.identity import evaluation_id
 
 
@@ -203,6 +204,7 @@ def _show(run: RunDirectory, config: Mapping[str, Any], evaluation: EvaluationCo
     if folder.is_dir():
         return JobResult("already done", run.path, _summary(run.path, folder))
     with run.begin_evaluation(wanted) as staged:
+        write_config(staged, config["evaluation"])
         _evaluate(run, evaluation, staged)
         draw_run(run.path, staged)
     return JobResult("re-evaluated", run.path, _summary(run.path, folder))

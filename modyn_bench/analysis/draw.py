@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.frames import VARIANTS, served
+from modyn_bench.analysis.frames import VARIANTS
+from modyn_bench.runs.evaluations import config_of
 from modyn_bench.runs.files import read_table
 from modyn_bench.runs.manifest import read_manifest
 
@@ -32,8 +33,9 @@ def draw_run(
     Args:
         run: The run's directory, with its tables.
         evaluation: The folder of an evaluation under other options, to draw and to draw into; default: the run's own.
-        metric: Default: the first of the run's ``evaluation.metrics``.
-        window_set: Default: the first of its ``evaluation.windows``.
+        metric: Default: the first of the evaluation's metrics.
+        window_set: Default: the first of its windows; for the composite metric, the first that is no offset from a
+            model's data, of which no composite model is made.
 
     Returns:
         The paths of the figures. A figure for which the run has no data (no trigger fired, say) is left out.
@@ -54,13 +56,17 @@ def draw_run(
     evaluations, stages = tables["evaluations"], tables["stages"]
     axes: dict[str, Axes] = {}
     if len(evaluations):
-        config = read_manifest(run)["config"].get("evaluation") or {}
+        config = config_of(evaluated, read_manifest(run))
         metric = metric or _first(config.get("metrics"), evaluations["metric"])
-        window_set = window_set or _first(config.get("windows"), evaluations["window_set"])
-        cells = evaluations[(evaluations["metric"] == metric) & (evaluations["window_set"] == window_set)]
-        axes["evaluation_heatmap"] = evaluation_heatmap(cells, tables["models"])
-        if any(len(served(cells, variant)) for variant in VARIANTS):  # windows relative to a model have no composite
-            axes["composite_over_time"] = composite_over_time(cells, triggers=tables["triggers"])
+        of_metric = evaluations[evaluations["metric"] == metric]
+        first = window_set or _first(config.get("windows"), of_metric["window_set"])
+        axes["evaluation_heatmap"] = evaluation_heatmap(of_metric, tables["models"], window_set=first)
+        composed = of_metric[of_metric[list(VARIANTS)].any(axis=1)]  # windows relative to a model have no composite
+        if window_set is not None:
+            composed = composed[composed["window_set"] == window_set]
+        if len(composed):
+            first = _first(config.get("windows"), composed["window_set"])
+            axes["composite_over_time"] = composite_over_time(of_metric, window_set=first, triggers=tables["triggers"])
     if stages["seconds"].sum() > 0:
         axes["cost_by_stage"] = cost_by_stage(stages, tables["triggers"])
     return [save(drawn, folder / f"{name}.png") for name, drawn in axes.items()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modyn_bench.errors import RunError
-from modyn_bench.runs.directory import DONE, EVALUATIONS
+from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.evaluations import command, config_of, evaluations_of, overrides, own_config
 from modyn_bench.runs.files import damaged, read_table
 from modyn_bench.runs.listing import Paths, Skipped, find_runs
 from modyn_bench.runs.lock import locked_by
@@ -49,6 +51,8 @@ class Runs:
             ``training.epochs``; null where a run has no such key.
         names: run_id -> a short, unique label made of what differs between the runs, such as ``time / uniform``.
         policies: run_id -> the same, shared by runs that differ by their seed alone.
+        manifests: run_id -> the run's manifest; the configuration's evaluation is the one that was loaded.
+        evaluations_beside: Id of an evaluation that was not loaded -> run_id -> what it was asked for.
         unfinished: Runs that are not done yet, and whether they are running.
         skipped: What was no run, could not be read, or is there twice, and why.
     """
@@ -62,6 +66,8 @@ class Runs:
     configs: pd.DataFrame
     names: dict[str, str]
     policies: dict[str, str]
+    manifests: dict[str, dict[str, Any]]
+    evaluations_beside: dict[str, dict[str, dict[str, Any]]]
     unfinished: tuple[Skipped, ...]
     skipped: tuple[Skipped, ...]
 
@@ -72,56 +78,102 @@ class Runs:
         return f"Runs({len(self)} runs, {len(self.unfinished)} unfinished, {len(self.skipped)} skipped)"
 
 
+@dataclass(frozen=True)
+class _Done:
+    """A finished run, before its tables are read."""
+
+    path: Path
+    manifest: dict[str, Any]
+    evaluations: dict[str, Path]
+
+
 def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
     """Load finished runs.
 
     Args:
         paths: A root of runs, a run directory, or several of either (the result of a glob, say).
-        evaluation: The id of an evaluation under other options (``evaluations/<id>``) to take evaluations and composite
-            from; default: the one that the runs were made with.
+        evaluation: The id of the evaluation to take evaluations and composite from, be it the one that a run was made
+            with or one beside it; a run without it is skipped, with the command that makes it. Default: the one that
+            each run was made with.
 
     Raises:
         RequestError: If a path does not exist.
     """
     found, skipped = find_runs(paths)
     unfinished: list[Skipped] = []
-    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]] = {}
+    done: dict[str, _Done] = {}
     for path in found:
         try:
             manifest = read_manifest(path)
+            run = str(manifest["run_id"])
             if not (path / DONE).exists():
                 holder = locked_by(path)
                 reason = "it is resumable: run the same command again" if holder is None else f"it is run by {holder}"
                 unfinished.append(Skipped(path, reason))
-                continue
-            run = str(manifest["run_id"])
-            if run in loaded:
-                skipped.append(Skipped(path, f"it is a copy of {loaded[run][0]}"))
-                continue
-            loaded[run] = path, manifest, _read_tables(path, run, evaluation)
+            elif run in done:
+                skipped.append(Skipped(path, f"it is a copy of {done[run].path}"))
+            else:
+                done[run] = _Done(path, manifest, evaluations_of(path, manifest))
         except RunError as error:
             skipped.append(Skipped(path, str(error)))
-    manifests = [manifest for _, manifest, _ in loaded.values()]
-    names = dict(zip(loaded, name_runs(manifests), strict=True))
-    policies = dict(zip(loaded, name_runs(manifests, seeds=False), strict=True))
+    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]] = {}
+    beside: dict[str, dict[str, dict[str, Any]]] = {}
+    for run, entry in done.items():
+        if evaluation is not None and evaluation not in entry.evaluations:
+            skipped.append(Skipped(entry.path, _lacks(evaluation, entry, done.values())))
+            continue
+        taken = evaluation or next(iter(entry.evaluations))
+        try:
+            config = {**entry.manifest["config"], "evaluation": config_of(entry.evaluations[taken], entry.manifest)}
+            tables = _read_tables(entry.path, entry.evaluations[taken], run)
+            others = {other: config_of(folder, entry.manifest) for other, folder in entry.evaluations.items()}
+        except RunError as error:
+            skipped.append(Skipped(entry.path, str(error)))
+            continue
+        loaded[run] = entry.path, {**entry.manifest, "config": config}, tables
+        for other in others.keys() - {taken}:
+            beside.setdefault(other, {})[run] = others[other]
+    return _as_frames(loaded, beside, unfinished, skipped)
+
+
+def _lacks(evaluation: str, entry: _Done, others: Iterable[_Done]) -> str:
+    """Say that a run lacks an evaluation, and how to make it where another run tells what it was asked for."""
+    for other in others:
+        wanted = config_of(other.evaluations[evaluation], other.manifest) if evaluation in other.evaluations else {}
+        if "windows" in wanted:
+            words = overrides(own_config(entry.manifest), wanted)
+            return f"it has no evaluation {evaluation}; make it by: {command(entry.path, words)}"
+    return f"it has no evaluation {evaluation}"
+
+
+def _as_frames(
+    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]],
+    beside: dict[str, dict[str, dict[str, Any]]],
+    unfinished: list[Skipped],
+    skipped: list[Skipped],
+) -> Runs:
+    manifests = {run: manifest for run, (_, manifest, _) in loaded.items()}
+    names = dict(zip(loaded, name_runs(list(manifests.values())), strict=True))
+    policies = dict(zip(loaded, name_runs(list(manifests.values()), seeds=False), strict=True))
     frames = {name: _frame(name, [tables[name] for _, _, tables in loaded.values()]) for name in TABLES}
     return Runs(
         **frames,
         configs=_configs([(path, manifest) for path, manifest, _ in loaded.values()], names, policies),
         names=names,
         policies=policies,
+        manifests=manifests,
+        evaluations_beside={other: beside[other] for other in sorted(beside)},
         unfinished=tuple(unfinished),
         skipped=tuple(skipped),
     )
 
 
-def _read_tables(path: Path, run: str, evaluation: str | None) -> dict[str, pa.Table]:
+def _read_tables(path: Path, evaluated: Path, run: str) -> dict[str, pa.Table]:
     import pyarrow as pa
 
     tables = {}
     for name, columns in TABLES.items():
-        folder = path / EVALUATIONS / evaluation if evaluation and name in _OF_AN_EVALUATION else path
-        file = folder / f"{name}.parquet"
+        file = (evaluated if name in _OF_AN_EVALUATION else path) / f"{name}.parquet"
         table = read_table(file)
         missing = set(columns) - set(table.column_names)
         if missing:

@@ -9,6 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from modyn_bench.runs.directory import RunDirectory
+from modyn_bench.runs.evaluations import write_config
+from modyn_bench.runs.files import write_table
+from modyn_bench.runs.identity import evaluation_id
 from modyn_bench.runs.tables import TABLES, arrow_schema
 
 YEAR = 365 * 86_400
@@ -151,6 +154,25 @@ def composite(evaluations: pd.DataFrame, num_triggers: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype({"value": "float64"})
 
 
+def write_evaluation(run: Path, config: dict, *frames: pd.DataFrame) -> str:
+    """Write an evaluation under other options into a run, as ``modyn-bench evaluate`` does; return its id."""
+    own = evaluation_id(config)
+    folder = run / "evaluations" / own
+    folder.mkdir(parents=True)
+    write_config(folder, config)
+    evaluated = pd.concat(frames, ignore_index=True)
+    composites = [composite(part, 6).assign(window_set=name) for name, part in evaluated.groupby("window_set")]
+    replace(folder, evaluations=evaluated, composite=pd.concat(composites))
+    return own
+
+
+def replace(run: Path, **tables: pd.DataFrame) -> None:
+    """Write tables of a run, or of an evaluation in it, anew."""
+    for name, frame in tables.items():
+        table = pa.Table.from_pandas(frame, schema=arrow_schema(TABLES[name]), preserve_index=False)
+        write_table(run / f"{name}.parquet", table)
+
+
 def write_run(
     root: Path,
     *,
@@ -161,6 +183,7 @@ def write_run(
     seed: int = 0,
     level: float = 0.5,
     epochs: int = 3,
+    fingerprint: str = "f00d",
 ) -> Path:
     """Write a run directory as a finished run leaves it, but for its parts; return its path."""
     fired = triggers(num_models, every=every)
@@ -183,7 +206,7 @@ def write_run(
         "seed": seed,
     }
     resolved = {**default, **(config or {})}
-    with RunDirectory.open(root, config=resolved, fingerprint="f00d", dataset={"name": "arxiv"}) as run:
+    with RunDirectory.open(root, config=resolved, fingerprint=fingerprint, dataset={"name": "arxiv"}) as run:
         for name, frame in tables.items():
             schema = arrow_schema(TABLES[name])
             run.write_table(
