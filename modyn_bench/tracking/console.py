@@ -10,6 +10,7 @@ from modyn_bench.analysis.draw import figure_paths
 from modyn_bench.analysis.text import lay_out
 from modyn_bench.runs.files import read_table
 from modyn_bench.timespan import format_time
+from modyn_bench.tracking.missing import Missing, missing_values
 
 Row = dict[str, Any]
 
@@ -31,13 +32,15 @@ class RunTotals:
         num_models: Models that were trained.
         first_fired_at: Stream time of the first trigger, ``None`` if none fired.
         last_fired_at: Stream time of the last one.
-        num_arrived: Samples that arrived by the last trigger.
+        num_arrived: Samples that arrived.
+        num_left: How many of these arrived after the last trigger.
         num_selected: Samples in all trigger training sets.
         forward_passes: Sample passes forward, of training.
         backward_passes: Sample passes backward.
         num_optimizer_steps: Optimiser steps.
         seconds: By stage, in order of first use.
         composite: Rows of ``composite.parquet``.
+        missing: Why the currently active composite model has no value in windows.
         figures: Paths of the figures.
     """
 
@@ -47,18 +50,15 @@ class RunTotals:
     first_fired_at: int | None
     last_fired_at: int | None
     num_arrived: int
+    num_left: int
     num_selected: int
     forward_passes: float
     backward_passes: float
     num_optimizer_steps: int
     seconds: dict[str, float]
     composite: list[Row]
+    missing: list[Missing]
     figures: list[Path]
-
-    @property
-    def served(self) -> bool:
-        """Whether a currently active model served any window."""
-        return any(row["variant"] == "currently_active" and row["coverage"] for row in self.composite)
 
 
 def total(path: Path, evaluation: Path | None = None) -> RunTotals:
@@ -74,6 +74,8 @@ def total(path: Path, evaluation: Path | None = None) -> RunTotals:
     evaluated = path if evaluation is None else evaluation
     triggers, models, stages = (read_rows(path, table) for table in ("triggers", "models", "stages"))
     seconds: dict[str, float] = {}
+    by_last_trigger = sum(row["num_arrived"] for row in triggers)
+    replayed = sum(row["num_samples"] for row in stages if row["stage"] == "replay")
     for row in stages:
         seconds[row["stage"]] = seconds.get(row["stage"], 0.0) + row["seconds"]
     return RunTotals(
@@ -82,13 +84,15 @@ def total(path: Path, evaluation: Path | None = None) -> RunTotals:
         num_models=len(models),
         first_fired_at=triggers[0]["fired_at"] if triggers else None,
         last_fired_at=triggers[-1]["fired_at"] if triggers else None,
-        num_arrived=sum(row["num_arrived"] for row in triggers),
+        num_arrived=replayed,
+        num_left=replayed - by_last_trigger,
         num_selected=sum(row["num_selected"] for row in triggers),
         forward_passes=sum(row["forward_passes"] for row in models),
         backward_passes=sum(row["backward_passes"] for row in models),
         num_optimizer_steps=sum(row["num_optimizer_steps"] for row in models),
         seconds=seconds,
         composite=read_rows(evaluated, "composite"),
+        missing=missing_values(path, evaluated),
         figures=figure_paths(evaluated),
     )
 
@@ -120,7 +124,9 @@ def summarise(path: Path, evaluation: Path | None = None) -> str:
         for window_set in dict.fromkeys(row["window_set"] for row in totals.composite)
     ]
     lines = [line for block in blocks for line in (*lay_out(block), "")]
-    if hint := _hint(totals):
+    if not totals.num_models:
+        lines += ["No model was trained: the trigger never fired. Let it fire earlier, or set replay.flush=true.", ""]
+    for hint in (missing.text() for missing in totals.missing if missing.is_most):
         lines += [hint, ""]
     folder = path if evaluation is None else evaluation
     lines.append(f"tables    {folder}")
@@ -133,11 +139,12 @@ def _run_rows(totals: RunTotals) -> list[tuple[str, ...]]:
     if totals.first_fired_at is not None and totals.last_fired_at is not None:
         fired += f" ({_span(totals.first_fired_at, totals.last_fired_at)})"
     seconds = sum(totals.seconds.values())
+    left = f" ({totals.num_left:,} after the last trigger)" if totals.num_left and totals.num_triggers else ""
     return [
         ("run", totals.path.name),
         ("triggers", fired),
         ("models trained", f"{totals.num_models:,}"),
-        ("samples arrived", f"{totals.num_arrived:,}"),
+        ("samples arrived", f"{totals.num_arrived:,}{left}"),
         ("samples selected", f"{totals.num_selected:,}"),
         ("sample passes trained", f"{totals.forward_passes:,.0f} forward, {totals.backward_passes:,.0f} backward"),
         ("optimiser steps", f"{totals.num_optimizer_steps:,}"),
@@ -180,16 +187,3 @@ def _coverage(row: Row | None) -> str:
         return "-"
     covered = round(row["coverage"] * row["num_windows"])
     return f"{covered} of {row['num_windows']} ({row['coverage']:.0%})"
-
-
-def _hint(totals: RunTotals) -> str | None:
-    """What to do where no window was served."""
-    if not totals.num_models:
-        return "No model was trained: the trigger never fired. Let it fire earlier, or set replay.flush=true."
-    if totals.composite and not totals.served:
-        when = "" if totals.first_fired_at is None else f" on {format_time(totals.first_fired_at)}"
-        return (
-            f"No window was served by an active model: the first trigger fired{when}, after the last window's anchor. "
-            "Let it fire earlier, for instance with trigger=time trigger.every=26w."
-        )
-    return None

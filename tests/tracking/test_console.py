@@ -92,9 +92,40 @@ def test_it_hints_at_a_trigger_that_fired_too_late_to_serve_a_window(run: Path) 
     assert composite.loc[composite["variant"] == "currently_active", "value"].isna().all()
     replace(run, triggers=fired, models=synthetic.models(fired), evaluations=evaluations, composite=composite)
     text = summarise(run)
-    assert "No window was served by an active model: the first trigger fired on 1999-12-30" in text
+    assert "no accuracy and loss of a currently active model in 14 of 14 sliced windows: 14 have their anchor" in text
+    assert "(the first was on 1999-12-30)" in text
+    assert "let the trigger fire earlier" in text
     assert value(text, "accuracy, mean over windows")[0] == "-"
     assert value(text, "coverage")[0] == "0 of 14 (0%)"
+
+
+def test_samples_that_arrived_after_the_last_trigger_count(run: Path) -> None:
+    triggers, stages = (pd.read_parquet(run / f"{name}.parquet") for name in ("triggers", "stages"))
+    assert value(summarise(run), "samples arrived") == [f"{triggers['num_arrived'].sum():,}"]
+    tail = stages[stages["stage"] == "replay"].iloc[:1].assign(trigger_index=None, num_samples=1234)
+    replace(run, stages=pd.concat([stages, tail], ignore_index=True).astype({"trigger_index": "Int64"}))
+    total_arrived = triggers["num_arrived"].sum() + 1234
+    assert value(summarise(run), "samples arrived") == [f"{total_arrived:,} (1,234 after the last trigger)"]
+
+
+def test_the_hint_tells_empty_windows_and_undefined_metrics_from_a_late_model(run: Path) -> None:
+    evaluations = pd.read_parquet(run / "evaluations.parquet")
+    assert "There is no" not in summarise(run)
+    one_class = (evaluations["metric"] == "accuracy") & (evaluations["window_id"] > 4)
+    evaluations.loc[one_class, "value"] = None
+    replace(run, evaluations=evaluations, composite=synthetic.composite(evaluations, 6))
+    (hint,) = [line for line in summarise(run).splitlines() if line.startswith("There is no")]
+    assert hint.startswith("There is no accuracy of a currently active model in 11 of 14 sliced windows: in 8 accuracy")
+    assert "2 have their anchor before a model was in service (the first was on 1993-12-31)" in hint
+    assert "1 hold no test sample" in hint
+    assert "choose another metric" in hint
+    evaluations.loc[evaluations["window_id"] > 4, ["value", "num_samples"]] = [None, 0]
+    replace(run, evaluations=evaluations, composite=synthetic.composite(evaluations, 6))
+    (hint,) = [line for line in summarise(run).splitlines() if line.startswith("There is no")]
+    assert hint.startswith(
+        "There is no accuracy and loss of a currently active model in 11 of 14 sliced windows: 9 hold no"
+    )
+    assert "dataset.test_fraction" in hint
 
 
 def test_it_hints_at_a_trigger_that_never_fired(run: Path) -> None:
