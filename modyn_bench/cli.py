@@ -65,6 +65,8 @@ RUN/evaluations/<id>/, beside what is there.
 _REPORT = f"""examples:
   {PROGRAM} report outputs --out report
   {PROGRAM} report outputs/* --out report                what is no run is skipped
+  {PROGRAM} report outputs --min-coverage 0.8            runs whose model covers less are set aside, by name
+  {PROGRAM} report outputs --evaluation e300277ff8       RUN/evaluations/e300277ff8/, as evaluate wrote it
 """
 
 _RUNS = f"""examples:
@@ -183,11 +185,19 @@ def _report(words: Sequence[str]) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("report"), metavar="DIR", help="where to write (default: report)"
     )
+    parser.add_argument("--evaluation", metavar="ID", help="compare this evaluation (default: each run's own)")
+    parser.add_argument(
+        "--min-coverage",
+        type=float,
+        default=0.5,
+        metavar="FRACTION",
+        help="set runs aside whose model covers a smaller share of the windows (default: 0.5)",
+    )
     given = parser.parse_intermixed_args(words)
 
     from modyn_bench.commands.showing import report
 
-    report(given.paths, given.out)
+    report(given.paths, given.out, evaluation=given.evaluation, min_coverage=given.min_coverage)
     return 0
 
 

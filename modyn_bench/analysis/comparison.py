@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import WINDOW_COLUMNS, compare
+from modyn_bench.evaluation.composite import VARIANTS
 from modyn_bench.evaluation.costs import policy_costs
-from modyn_bench.runs.manifest import read_manifest
-from modyn_bench.runs.naming import name_runs
+from modyn_bench.runs.identity import is_path_key
+from modyn_bench.runs.naming import differing, flatten, name_runs
+from modyn_bench.timespan import format_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,42 +34,61 @@ class Cohort:
     """Runs of one dataset that were evaluated on the same windows.
 
     Attributes:
-        dataset: What the dataset is called; numbered where several are called the same.
+        dataset: What the dataset is called, with what tells these windows from others of the same name.
+        source: What the dataset is called, with its content's fingerprint where others are called the same.
         window_set: The name of the windows.
-        policies: run_id -> a label that runs share which differ by their seed alone.
+        policies: run_id -> a label that runs share which differ by their seed alone; the same in all of a dataset's
+            cohorts.
     """
 
     dataset: str
+    source: str
     window_set: str
     policies: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Runs with equal windows, before they are named."""
+
+    fingerprint: str
+    window_set: str
+    windows: tuple[tuple[int, ...], ...]
+    run_ids: list[str]
 
 
 def cohorts(runs: Runs) -> tuple[list[Cohort], list[str]]:
     """Sort runs by dataset and by the windows that they were evaluated on.
 
     Returns:
-        The cohorts, and what cannot be in any, in words: window sets that depend on each run's own triggers.
+        The cohorts, and what is missing in them, in words: window sets that depend on each run's own triggers, and runs
+        that were not evaluated on windows of a name that others were.
     """
-    found: dict[tuple[str, str, tuple[object, ...]], list[str]] = {}
-    notes: list[str] = []
-    configs = runs.configs.set_index("run_id").to_dict("index")
-    for (run_id, window_set), rows in runs.evaluations.groupby(["run_id", "window_set"], sort=False):
-        kind = configs[run_id].get(f"evaluation.windows.{window_set}.kind")
-        if kind in _OWN_WINDOWS:
-            notes.append(
-                f"{window_set}: windows of kind {kind} depend on the triggers of each run: evaluate on a set of "
-                "kind sliced, sliding or static to compare"
-            )
-            continue
-        windows = rows[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id")
-        signature = tuple(windows.to_numpy().ravel().tolist())
-        found.setdefault((str(configs[run_id]["fingerprint"]), str(window_set), signature), []).append(str(run_id))
-    made: list[Cohort] = []
-    for (_, window_set, _), run_ids in found.items():
-        manifests = [read_manifest(Path(str(configs[run_id]["path"]))) for run_id in run_ids]
-        taken = [cohort.dataset for cohort in made if cohort.window_set == window_set]
-        policies = dict(zip(run_ids, name_runs(manifests, seeds=False), strict=True))
-        made.append(Cohort(_unused(str(configs[run_ids[0]]["dataset"]), taken), window_set, policies))
+    groups, notes = _groups(runs)
+    by_source: dict[str, list[str]] = {}
+    for run_id, manifest in runs.manifests.items():
+        by_source.setdefault(str(manifest["fingerprint"]), []).append(run_id)
+    policies: dict[str, str] = {}
+    for run_ids in by_source.values():
+        labels = name_runs([runs.manifests[run_id] for run_id in run_ids], seeds=False)
+        policies |= dict(zip(run_ids, labels, strict=True))
+    sources = _source_names(runs)
+    made = [
+        Cohort(
+            dataset=name,
+            source=sources[group.fingerprint],
+            window_set=group.window_set,
+            policies={run_id: policies[run_id] for run_id in group.run_ids},
+        )
+        for group, name in zip(groups, _dataset_names(runs, groups, sources), strict=True)
+    ]
+    evaluated = set(runs.evaluations["run_id"])
+    for fingerprint, window_set in dict.fromkeys((group.fingerprint, group.window_set) for group in groups):
+        notes += [
+            f"{sources[fingerprint]}: {runs.names[run_id]} ({run_id}) was not evaluated on windows named {window_set}"
+            for run_id in by_source[fingerprint]
+            if run_id in evaluated and not _has(runs, run_id, window_set)
+        ]
     return made, list(dict.fromkeys(notes))
 
 
@@ -87,19 +108,28 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
 
     run_ids = list(cohort.policies)
     evaluations = runs.evaluations[runs.evaluations["run_id"].isin(run_ids)]
+    evaluations = evaluations[evaluations["window_set"] == cohort.window_set]
     composite = runs.composite[runs.composite["run_id"].isin(run_ids)]
     composite = composite[composite["window_set"] == cohort.window_set]
     models = runs.models[runs.models["run_id"].isin(run_ids)]
     costs = policy_costs(runs.stages[runs.stages["run_id"].isin(run_ids)]).set_index("run_id")
     seeds = runs.configs.set_index("run_id")["seed"] if "seed" in runs.configs else pd.Series(dtype=object)
+    wanted = list(composite[["metric", "variant", "aggregate"]].drop_duplicates().itertuples(index=False, name=None))
+    where = f"{cohort.dataset}, {cohort.window_set} windows"
+    notes = _Notes(where, [key[:2] for key in wanted])
+    unmeasured: list[str] = []
     frames: list[pd.DataFrame] = []
-    notes: list[str] = []
-    wanted = composite[["metric", "variant", "aggregate"]].drop_duplicates()
-    for metric, variant, aggregate in wanted.itertuples(index=False, name=None):
-        where = f"{cohort.dataset}, {cohort.window_set} windows, {metric}, {variant.replace('_', ' ')}"
+    for metric, variant, aggregate in wanted:
+        of_metric = evaluations[evaluations["metric"] == metric]
+        measured = set(of_metric["run_id"])
+        unmeasured += [
+            f"{where}: {cohort.policies[name]} ({name}) was not evaluated by {metric}"
+            for name in run_ids
+            if name not in measured
+        ]
         try:
             result = compare(
-                evaluations,
+                of_metric,
                 models,
                 window_set=cohort.window_set,
                 metric=metric,
@@ -108,14 +138,13 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
                 min_coverage=min_coverage,
             )
         except RequestError as error:
-            notes.append(f"{where}: {error}")
+            notes.add(metric, variant, str(error))
             continue
-        notes += [
-            f"{where}: {cohort.policies[name]} ({name}) is set aside, its model covers {share:.0%} of the windows"
-            for name, share in result.set_aside.items()
-        ]
+        for name, share in result.set_aside.items():
+            reason = f"its model has a value in {share:.0%} of the windows (min_coverage: {min_coverage:.0%})"
+            notes.add(metric, variant, f"{cohort.policies[name]} ({name}) is set aside, {reason}")
         if result.table.empty or not result.window_ids:
-            notes.append(f"{where}: there is no window for which all runs have a model and a defined value")
+            notes.add(metric, variant, "there is no window in which all runs have a model and a defined value")
             continue
         table = result.table.drop(columns="first_model_id")
         frames.append(
@@ -133,7 +162,7 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
         )
     columns = [*KEYS, "policy", "run_id", "seed", *MEASURES, "num_windows"]
     joined = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    return joined, list(dict.fromkeys(notes))
+    return joined, [*dict.fromkeys(unmeasured), *notes.texts()]
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
@@ -156,11 +185,110 @@ def over_seeds(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def _unused(name: str, taken: Sequence[str]) -> str:
-    """Return a name, numbered if it is taken."""
-    number = 1
-    candidate = name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name} {number}"
-    return candidate
+class _Notes:
+    """What is said of several comparisons is said once, with the comparisons that it is about.
+
+    Args:
+        where: What all notes begin with.
+        comparisons: Metric and composite model of all comparisons.
+    """
+
+    def __init__(self, where: str, comparisons: Sequence[tuple[str, str]]) -> None:
+        self.where = where
+        self.comparisons = list(dict.fromkeys(comparisons))
+        self.about: dict[str, list[tuple[str, str]]] = {}
+
+    def add(self, metric: str, variant: str, text: str) -> None:
+        """Take a note of one comparison."""
+        about = self.about.setdefault(text, [])
+        if (metric, variant) not in about:
+            about.append((metric, variant))
+
+    def texts(self) -> list[str]:
+        """Return all notes."""
+        return [f"{self.where}{self._which(text)}: {text}" for text in self.about]
+
+    def _which(self, text: str) -> str:
+        """Name the comparisons that a note is about, unless it is about all."""
+        about = self.about[text]
+        if len(about) == len(self.comparisons):
+            return ""
+        words = []
+        for variant in (variant for variant in VARIANTS if variant in {own for _, own in about}):
+            of_variant = [metric for metric, own in about if own == variant]
+            all_metrics = [metric for metric, own in self.comparisons if own == variant]
+            named = [] if of_variant == all_metrics else of_variant
+            words.append(", ".join([*named, variant.replace("_", " ")]))
+        return f", {'; '.join(words)}"
+
+
+def _groups(runs: Runs) -> tuple[list[_Group], list[str]]:
+    """Put runs with equal windows together; of windows that are a run's own only a note remains."""
+    found: dict[tuple[str, str, tuple[tuple[int, ...], ...]], list[str]] = {}
+    notes: list[str] = []
+    for (run_id, window_set), rows in runs.evaluations.groupby(["run_id", "window_set"], sort=False):
+        kind = _windows_config(runs.manifests[str(run_id)], str(window_set)).get("kind")
+        if kind in _OWN_WINDOWS:
+            notes.append(
+                f"{window_set}: windows of kind {kind} depend on the triggers of each run: evaluate on a set of "
+                "kind sliced, sliding or static to compare"
+            )
+            continue
+        windows = rows[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id")
+        signature = tuple(windows.itertuples(index=False, name=None))
+        fingerprint = str(runs.manifests[str(run_id)]["fingerprint"])
+        found.setdefault((fingerprint, str(window_set), signature), []).append(str(run_id))
+    return [_Group(*key, run_ids) for key, run_ids in found.items()], notes
+
+
+def _windows_config(manifest: Mapping[str, Any], window_set: str) -> Mapping[str, Any]:
+    evaluation = manifest["config"].get("evaluation") or {}
+    options: Mapping[str, Any] = (evaluation.get("windows") or {}).get(window_set) or {}
+    return options
+
+
+def _has(runs: Runs, run_id: str, window_set: str) -> bool:
+    rows = runs.evaluations[runs.evaluations["run_id"] == run_id]
+    return bool((rows["window_set"] == window_set).any())
+
+
+def _source_names(runs: Runs) -> dict[str, str]:
+    """Return what each dataset is called, by its content's fingerprint."""
+    configs = runs.configs.drop_duplicates("fingerprint")
+    names = dict(zip(configs["fingerprint"].astype(str), configs["dataset"].astype(str), strict=True))
+    counts = Counter(names.values())
+    return {own: name if counts[name] == 1 else f"{name} data={own[:6]}" for own, name in names.items()}
+
+
+def _dataset_names(runs: Runs, groups: Sequence[_Group], sources: Mapping[str, str]) -> list[str]:
+    """Return what the dataset of each group is called: where windows of one name differ, with what differs in them.
+
+    That is the options of windows and of splits, where these tell the groups apart; else the windows' number and span.
+    """
+    names = [sources[group.fingerprint] for group in groups]
+    same: dict[tuple[str, str], list[int]] = {}
+    for place, group in enumerate(groups):
+        same.setdefault((group.fingerprint, group.window_set), []).append(place)
+    for places in (places for places in same.values() if len(places) > 1):
+        members = [groups[place] for place in places]
+        words = [" ".join(options) for options in differing([_cut_by(runs, group) for group in members])]
+        if len(set(words)) < len(words) or not all(words):
+            words = [_span(group) for group in members]
+        if len(set(words)) < len(words):
+            words = [f"windows {number}" for number in range(1, len(words) + 1)]
+        for place, word in zip(places, words, strict=True):
+            names[place] += f" ({word})"
+    return names
+
+
+def _cut_by(runs: Runs, group: _Group) -> dict[str, Any]:
+    """What the windows of a group's first run are made by: their options, and those of the split."""
+    manifest = runs.manifests[group.run_ids[0]]
+    evaluation, dataset = (manifest["config"].get(key) or {} for key in ("evaluation", "dataset"))
+    options = {f"dataset.{key}": value for key, value in flatten(dataset).items() if not is_path_key(key)}
+    return {**_windows_config(manifest, group.window_set), "split": evaluation.get("split"), **options}
+
+
+def _span(group: _Group) -> str:
+    starts, ends = ([window[column] for window in group.windows] for column in (1, 2))
+    return f"{len(group.windows)} windows, {format_time(min(starts))} to {format_time(max(ends))}"

@@ -41,7 +41,7 @@ def render(title: str, sections: Sequence[Section], *, notes: Sequence[str] = ()
     """Return a page with a table and figures per section, and notes at its end."""
     body = [f"<h1>{escape(title)}</h1>", *(line for section in sections for line in _section(section))]
     if notes:
-        body += ["<h2>Left out</h2>", "<ul>", *(f"<li class='note'>{escape(note)}</li>" for note in notes), "</ul>"]
+        body += ["<h2>Notes</h2>", "<ul>", *(f"<li class='note'>{escape(note)}</li>" for note in notes), "</ul>"]
     head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>\n{_STYLE}\n</style>"
     return "\n".join(["<!DOCTYPE html>", f"<html lang='en'><head>{head}</head><body>", *body, "</body></html>", ""])
 

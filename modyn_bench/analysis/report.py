@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +14,14 @@ from modyn_bench.analysis.comparison import KEYS, Cohort, cohorts, compare_runs,
 from modyn_bench.analysis.draw import save
 from modyn_bench.analysis.figures.composite_over_time import composite_over_time
 from modyn_bench.analysis.figures.cost_by_policy import cost_by_policy
-from modyn_bench.analysis.figures.pareto import pareto
+from modyn_bench.analysis.figures.pareto import MOST_NAMED, pareto
 from modyn_bench.analysis.html import Section, render
+from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
 from modyn_bench.analysis.text import lay_out
 from modyn_bench.errors import RequestError
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
+from modyn_bench.runs.evaluations import overrides, own_config
+from modyn_bench.runs.identity import evaluation_id
 from modyn_bench.runs.listing import Skipped
 from modyn_bench.runs.load import Runs, load_runs
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 MAX_LINES = 8
 """The most policies that are drawn over time: the best ones."""
 
-_VARIANT, _AGGREGATE = "currently_active", "mean"  # of the figures; the tables have all
+_VARIANT = "currently_active"  # of the figures; the tables have both
 _PASSES = "sample passes (forward + 2 × backward) of all but the evaluation"
 
 
@@ -44,6 +46,7 @@ class ReportResult:
         runs: One row per run and comparison.
         skipped: Paths that are no finished run, and why.
         notes: What could not be compared, in words.
+        others: Evaluations that were not asked for, and how to compare them, in words.
     """
 
     path: Path
@@ -52,18 +55,22 @@ class ReportResult:
     runs: pd.DataFrame
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for (dataset, window_set, metric), rows in self.runs.groupby(KEYS[:3], sort=False):
-            lines += [f"{dataset}, {_sentence(rows, str(window_set), str(metric))}", *lay_out(_table(rows)), ""]
+            lines += [f"{dataset}, {sentence(rows, str(window_set), str(metric))}", *lay_out(table(rows)), ""]
         lines += [f"skipped   {entry.path}: {entry.reason}" for entry in self.skipped]
         lines += [f"left out  {note}" for note in self.notes]
+        lines += [f"note      {note}" for note in self.others]
         lines += [f"report    {self.path}", *(f"          {file}" for file in self.files if file.suffix != ".pdf")]
         return "\n".join(lines)
 
 
-def write_report(paths: Sequence[Path], out: Path, *, min_coverage: float = 0.5) -> ReportResult:
+def write_report(
+    paths: Sequence[Path], out: Path, *, min_coverage: float = 0.5, evaluation: str | None = None
+) -> ReportResult:
     """Compare finished runs, and write tables (CSV), figures (PNG and PDF) and a page (HTML) that shows them.
 
     Runs are compared per dataset and window set, only on windows for which all of them have a model and a value, and
@@ -72,35 +79,44 @@ def write_report(paths: Sequence[Path], out: Path, *, min_coverage: float = 0.5)
     Args:
         paths: Run directories or roots of them. What is no finished run is skipped, by name.
         out: The folder to write to; made if it is not there.
-        min_coverage: A run whose composite model covers a smaller share of the windows is set aside, by name.
+        min_coverage: A run whose composite model covers a smaller share of the windows is set aside, by name; 0 to 1.
+        evaluation: The id of the evaluation to compare, as ``modyn-bench evaluate`` made it; a run without it is
+            skipped, by name, with the command that makes it. Default: the one that each run was made with.
 
     Raises:
-        RequestError: If a path does not exist, or nothing is left to compare.
+        RequestError: If there is no finished run, none has the evaluation, or nothing can be compared; nothing is
+            written then.
     """
-    runs = load_runs(list(paths))
+    if not 0 <= min_coverage <= 1:
+        raise RequestError(f"min_coverage={min_coverage} must be a share of the windows, from 0 to 1")
+    runs = load_runs(paths, evaluation=evaluation)
     skipped = (*runs.skipped, *runs.unfinished)
     if not len(runs):
+        if evaluation is not None:
+            _check_evaluation(load_runs(paths), evaluation)
         raise RequestError(_nothing("there is no finished run", [f"{entry.path}: {entry.reason}" for entry in skipped]))
     groups, notes = cohorts(runs)
     compared = [compare_runs(runs, cohort, min_coverage=min_coverage) for cohort in groups]
     notes += [note for _, more in compared for note in more]
     evaluated = set(runs.evaluations["run_id"])
     notes += [f"{runs.names[run_id]} ({run_id}) has no model" for run_id in runs.names if run_id not in evaluated]
-    kept = [(cohort, table) for cohort, (table, _) in zip(groups, compared, strict=True) if len(table)]
+    notes = list(dict.fromkeys(notes))
+    kept = [(cohort, rows) for cohort, (rows, _) in zip(groups, compared, strict=True) if len(rows)]
     if not kept:
         raise RequestError(_nothing("the runs have nothing that can be compared", notes))
     (out / "figures").mkdir(parents=True, exist_ok=True)
-    every_run = pd.concat([table for _, table in kept], ignore_index=True)
-    table = over_seeds(every_run)
+    every_run = pd.concat([rows for _, rows in kept], ignore_index=True)
+    summary = over_seeds(every_run)
     files = [out / "table.csv", out / "runs.csv"]
-    table.to_csv(files[0], index=False)
+    summary.to_csv(files[0], index=False)
     every_run.to_csv(files[1], index=False)
-    sections = [section for cohort, rows in kept for section in _sections(runs, cohort, rows, out / "figures")]
+    sections = list(_sections(runs, kept, out / "figures"))
+    others = _other_evaluations(runs) if evaluation is None else []
     page = out / "index.html"
-    left_out = [*(f"{entry.path}: {entry.reason}" for entry in skipped), *notes]
-    page.write_text(render("Comparison of pipelines", sections, notes=left_out), encoding="utf-8")
+    told = [*(f"{entry.path}: {entry.reason}" for entry in skipped), *notes, *others]
+    page.write_text(render("Comparison of pipelines", sections, notes=told), encoding="utf-8")
     files += sorted({path for section in sections for path, _ in section.figures})
-    return ReportResult(page, tuple(files), table, every_run, skipped, tuple(notes))
+    return ReportResult(page, tuple(files), summary, every_run, skipped, tuple(notes), tuple(others))
 
 
 def _nothing(what: str, reasons: Sequence[str]) -> str:
@@ -109,24 +125,73 @@ def _nothing(what: str, reasons: Sequence[str]) -> str:
     return f"{what}: give run directories or roots of them that modyn-bench run has finished{listed}{more}"
 
 
-def _sections(runs: Runs, cohort: Cohort, rows: pd.DataFrame, folder: Path) -> Iterator[Section]:
+def _check_evaluation(runs: Runs, evaluation: str) -> None:
+    """Raise if there are runs, but none has the evaluation."""
+    if not len(runs):
+        return
+    own = {evaluation_id(own_config(manifest)) for manifest in runs.manifests.values()}
+    listed = "".join(f"\n  {name}" for name in [*sorted(own - set(runs.evaluations_beside)), *runs.evaluations_beside])
+    raise RequestError(
+        f"--evaluation={evaluation}: no run has an evaluation of this id; modyn-bench evaluate makes one, and says its "
+        f"id, the last part of the folder that it writes. There is:{listed}"
+    )
+
+
+def _other_evaluations(runs: Runs) -> list[str]:
+    """Say which evaluations there are beside those that are compared."""
+    notes = []
+    for name, configs in runs.evaluations_beside.items():
+        run_id, config = next(iter(configs.items()))
+        words = overrides(own_config(runs.manifests[run_id]), config) if "windows" in config else []
+        what = f" ({' '.join(words)})" if words else ""
+        notes.append(
+            f"{len(configs)} of {len(runs)} runs have another evaluation, {name}{what}: --evaluation {name} compares it"
+        )
+    return notes
+
+
+def _sections(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]], folder: Path) -> Iterator[Section]:
+    """One section per comparison and metric, and one for the costs of each dataset's runs."""
+    for source in dict.fromkeys(cohort.source for cohort, _ in kept):
+        own = [(cohort, rows) for cohort, rows in kept if cohort.source == source]
+        order = _order([rows for _, rows in own])
+        for cohort, rows in own:
+            yield from _comparison(runs, cohort, rows, order, folder)
+        policies = {run_id: policy for cohort, _ in own for run_id, policy in cohort.policies.items()}
+        stages = runs.stages[runs.stages["run_id"].isin(list(policies))]
+        stages = stages.assign(policy=stages["run_id"].map(policies))
+        path = _save(cost_by_policy(stages), folder, (source, "cost_by_policy"))
+        caption = "Wall-clock time by stage, the evaluation's predictions included: mean over runs, and the standard "
+        yield Section(f"{source}: cost", figures=[(path, f"{caption}deviation of the total.")])
+
+
+def _order(tables: Sequence[pd.DataFrame]) -> dict[str, int]:
+    """Number a dataset's policies, so that each looks the same in all figures: best of the first comparison first."""
+    first = tables[0]
+    higher = HIGHER_IS_BETTER[str(first["metric"].iloc[0])]
+    shown = first[(first["metric"] == first["metric"].iloc[0]) & (first["aggregate"] == shown_aggregate(first))]
+    active = shown[shown["variant"] == _VARIANT]
+    best = active.groupby("policy", sort=False)["value"].mean().sort_values(ascending=not higher, kind="stable")
+    names = dict.fromkeys([*best.index, *(name for rows in tables for name in rows["policy"])])
+    return {str(name): place for place, name in enumerate(names)}
+
+
+def _comparison(
+    runs: Runs, cohort: Cohort, rows: pd.DataFrame, order: Mapping[str, int], folder: Path
+) -> Iterator[Section]:
     """One section per metric: both composite models' table, and the figures of the currently active one."""
     for metric, of_metric in rows.groupby("metric", sort=False):
-        header, *cells = _table(of_metric)
+        header, *cells = table(of_metric)
         yield Section(
-            title=f"{cohort.dataset}: {axis_label(str(metric))}",
-            text=f"{_sentence(of_metric, cohort.window_set, str(metric))} Cost: {_PASSES}.",
+            title=f"{cohort.dataset}, {cohort.window_set} windows: {axis_label(str(metric))}",
+            text=f"{sentence(of_metric, cohort.window_set, str(metric))} Cost: {_PASSES}.",
             header=header,
             rows=cells,
             figures=[
                 (_save(ax, folder, (cohort.dataset, cohort.window_set, str(metric), name)), caption)
-                for name, ax, caption in _figures(runs, cohort, of_metric, str(metric))
+                for name, ax, caption in _figures(runs, cohort, of_metric, order)
             ],
         )
-    stages = runs.stages[runs.stages["run_id"].isin(list(cohort.policies))]
-    ax = cost_by_policy(stages.assign(policy=stages["run_id"].map(cohort.policies)))
-    path = _save(ax, folder, (cohort.dataset, cohort.window_set, "cost_by_policy"))
-    yield Section(f"{cohort.dataset}: cost", figures=[(path, "Wall-clock time by stage, mean over seeds.")])
 
 
 def _save(ax: Axes, folder: Path, names: Sequence[str]) -> Path:
@@ -136,66 +201,40 @@ def _save(ax: Axes, folder: Path, names: Sequence[str]) -> Path:
     return save(ax, folder / f"{slug}.png")
 
 
-def _sentence(rows: pd.DataFrame, window_set: str, metric: str) -> str:
-    """What a table shows."""
-    counts = rows.drop_duplicates("variant")
-    windows = [
-        f"{n} for the {str(v).replace('_', ' ')}" for v, n in zip(counts["variant"], counts["num_windows"], strict=True)
-    ]
-    return (
-        f"{axis_label(metric)}, {_aggregate(rows).replace('_', ' ')} over the {window_set} windows for which all runs "
-        f"have a model ({', '.join(windows)}): mean ± standard deviation over n runs."
-    )
-
-
-def _aggregate(rows: pd.DataFrame) -> str:
-    """The aggregate that tables and figures show: the mean, or the first there is."""
-    aggregates = rows["aggregate"].unique().tolist()
-    return _AGGREGATE if _AGGREGATE in aggregates else str(aggregates[0])
-
-
-def _figures(runs: Runs, cohort: Cohort, rows: pd.DataFrame, metric: str) -> Iterator[tuple[str, Axes, str]]:
-    """The Pareto figures and the composite model over time, by name, with captions."""
-    aggregate = _aggregate(rows)
+def _figures(
+    runs: Runs, cohort: Cohort, rows: pd.DataFrame, order: Mapping[str, int]
+) -> Iterator[tuple[str, Axes, str]]:
+    """The Pareto figures and the composite model over time of one metric, by name, with captions."""
+    aggregate, metric = shown_aggregate(rows), str(rows["metric"].iloc[0])
     points = rows[(rows["variant"] == _VARIANT) & (rows["aggregate"] == aggregate)]
     if points.empty:
         return
     higher = HIGHER_IS_BETTER[metric]
     over = f"({aggregate.replace('_', ' ')} over {points['num_windows'].iloc[0]} windows)"
     label = f"{axis_label(metric)}, currently active\n{over}"
+    beaten = "hollow" if points["policy"].nunique() <= MOST_NAMED else "a grey dot"
     for cost, cost_label in (("sample_passes", "Sample passes"), ("num_triggers", "Triggers")):
-        ax = pareto(points, cost=cost, by="policy", cost_label=cost_label, value_label=label, higher_is_better=higher)
-        caption = f"{axis_label(metric)} against {cost_label.lower()}: mean and standard deviation over seeds"
-        yield f"pareto_{cost}", ax, f"{caption}; hollow where another policy is better and cheaper."
+        ax = pareto(
+            points,
+            cost=cost,
+            by="policy",
+            cost_label=cost_label,
+            value_label=label,
+            higher_is_better=higher,
+            order=order,
+        )
+        caption = f"{axis_label(metric)} against {cost_label.lower()}: mean and standard deviation over n runs"
+        rule = "where another policy's means are both at least as good, and one of them is better"
+        yield f"pareto_{cost}", ax, f"{caption}; {beaten} {rule}."
     best = points.groupby("policy", sort=False)["value"].mean().sort_values(ascending=not higher, kind="stable")
     shown = best.index[:MAX_LINES].tolist()
     cells = runs.evaluations[runs.evaluations["run_id"].isin(points["run_id"])]
     cells = cells.assign(policy=cells["run_id"].map(cohort.policies))
     cells = cells[cells["policy"].isin(shown)]
-    ax = composite_over_time(cells, metric=metric, window_set=cohort.window_set, variants=[_VARIANT], by="policy")
+    ax = composite_over_time(
+        cells, metric=metric, window_set=cohort.window_set, variants=[_VARIANT], by="policy", order=order
+    )
+    caption = f"{axis_label(metric)} of the currently active model over stream time, in all windows"
+    seeds = "; mean over n runs, where all of them have a value, and standard deviation"
     rest = "" if len(best) <= MAX_LINES else f" The best {MAX_LINES} of {len(best)} policies."
-    yield "composite_over_time", ax, f"{axis_label(metric)} of the currently active model over stream time.{rest}"
-
-
-def _table(rows: pd.DataFrame) -> list[list[str]]:
-    """Header and cells: a row per policy, the best first, both composite models' values side by side."""
-    higher = HIGHER_IS_BETTER[str(rows["metric"].iloc[0])]
-    summary = over_seeds(rows[rows["aggregate"] == _aggregate(rows)])
-    summary = summary.sort_values(["variant", "value_mean"], ascending=[True, not higher], kind="stable")
-    variants = summary["variant"].unique().tolist()
-    header = ["policy", "n", *(str(variant).replace("_", " ") for variant in variants)]
-    table = [[*header, "coverage", "triggers", "sample passes", "seconds"]]
-    for policy, of_policy in summary.groupby("policy", sort=False):
-        values = of_policy.set_index("variant")
-        first = of_policy.iloc[0]
-        line = [str(policy), str(first["n"])]
-        line += [_plus_minus(values.loc[name], "value", ".4f") if name in values.index else "-" for name in variants]
-        line += [f"{first['coverage_mean']:.0%}", _plus_minus(first, "num_triggers", ".4g")]
-        line += [_plus_minus(first, "sample_passes", ",.0f"), _plus_minus(first, "seconds", ",.1f")]
-        table.append(line)
-    return table
-
-
-def _plus_minus(row: pd.Series, measure: str, form: str) -> str:
-    mean, deviation = float(row[f"{measure}_mean"]), float(row[f"{measure}_std"])
-    return f"{mean:{form}}" if math.isnan(deviation) else f"{mean:{form}} ± {deviation:{form}}"
+    yield "composite_over_time", ax, f"{caption}{seeds if points['policy'].duplicated().any() else ''}.{rest}"

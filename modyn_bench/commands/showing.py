@@ -47,12 +47,14 @@ def evaluate(path: Path, overrides: Sequence[str]) -> None:
     print(evaluate_run(path, config).summary)
 
 
-def report(paths: Sequence[Path], out: Path) -> None:
+def report(paths: Sequence[Path], out: Path, *, evaluation: str | None = None, min_coverage: float = 0.5) -> None:
     """Compare runs: write tables and figures, and print where.
 
     Raises:
-        RequestError: If a path does not exist.
+        RequestError: If a path does not exist, an option is out of range, or no run has the evaluation.
     """
+    if not 0 <= min_coverage <= 1:
+        raise RequestError(f"--min-coverage={min_coverage} must be a share of the windows, from 0 to 1, such as 0.5")
     absent = [str(path) for path in paths if not path.exists()]
     if absent:
         raise RequestError(f"no such run or root of runs: {', '.join(absent)}")
@@ -60,7 +62,7 @@ def report(paths: Sequence[Path], out: Path) -> None:
         raise RequestError(f"--out={out} is a file; name a folder")
     from modyn_bench.analysis.report import write_report
 
-    print(write_report(paths, out))
+    print(write_report(paths, out, evaluation=evaluation, min_coverage=min_coverage))
 
 
 def runs(root: Path) -> None:

@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 import synthetic_runs as synthetic
 
-from modyn_bench.analysis.report import MAX_LINES, ReportResult, write_report
+from modyn_bench.analysis.report import MAX_LINES, ReportResult, _order, write_report
+from modyn_bench.analysis.report_text import table
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import compare
 from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.identity import evaluation_id
 from modyn_bench.runs.load import load_runs
 
 YEAR = synthetic.YEAR
@@ -125,7 +127,115 @@ def test_runs_on_other_windows_are_compared_among_themselves(root: Path, tmp_pat
     synthetic.write_run(tmp_path, num_models=6, num_windows=14, seed=7)
     report = write_report([root, tmp_path], tmp_path / "report")
     counts = report.table[report.table["metric"] == "accuracy"].groupby("dataset", sort=False)["policy"].nunique()
-    assert counts.to_dict() == {"arxiv": 2, "arxiv 2": 1}
+    assert counts.to_dict() == {
+        "arxiv (12 windows, 1993-01-01 to 1998-12-31)": 2,
+        "arxiv (14 windows, 1993-01-01 to 1999-12-31)": 1,
+    }
+    page = report.path.read_text(encoding="utf-8")
+    assert page.count("<h2>arxiv: cost</h2>") == page.count("alt='Wall-clock time by stage") == 1
+
+
+def test_windows_of_one_name_are_told_apart_by_their_options(tmp_path: Path) -> None:
+    for every, num_windows in (("26w", 12), ("1y", 6)):
+        windows = {"sliced": {"kind": "sliced", "every": every}}
+        config = {"evaluation": {"metrics": ["accuracy", "loss"], "windows": windows, "batch_size": num_windows}}
+        synthetic.write_run(tmp_path / "root", num_windows=num_windows, config=config)
+    report = write_report([tmp_path / "root"], tmp_path / "report")
+    assert set(report.table["dataset"]) == {"arxiv (every=26w)", "arxiv (every=1y)"}
+    assert set(report.table["policy"]) == {"batch_size=12", "batch_size=6"}  # of the dataset, as the cost figure's
+
+
+def test_datasets_of_one_name_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    for fingerprint in ("f00d", "beef"):
+        synthetic.write_run(tmp_path / "root", fingerprint=fingerprint)
+    report = write_report([tmp_path / "root"], tmp_path / "report")
+    assert set(report.table["dataset"]) == {"arxiv data=f00d", "arxiv data=beef"}
+
+
+def test_a_run_without_a_metric_or_windows_that_others_have_is_named(root: Path, tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path, num_models=5, num_windows=12, seed=7, config={"training": {"epochs": 9}})
+    frame = pd.read_parquet(run / "evaluations.parquet")
+    synthetic.replace(run, evaluations=frame[frame["metric"] == "accuracy"])
+    other = synthetic.write_run(tmp_path, num_models=5, num_windows=12, seed=8, config={"training": {"epochs": 9}})
+    frame = pd.read_parquet(other / "evaluations.parquet")
+    synthetic.replace(other, evaluations=frame.assign(window_set="monthly"))
+    report = write_report([root, tmp_path], tmp_path / "report")
+    (note,) = [note for note in report.notes if "was not evaluated by loss" in note]
+    assert note.startswith("arxiv, sliced windows: ")
+    assert run.name in note
+    (note,) = [note for note in report.notes if other.name in note]
+    assert note.endswith("was not evaluated on windows named sliced")
+    assert row(report.table, "every=365d / epochs=9")["n"] == 1
+
+
+def test_what_differs_between_composite_models_has_a_column_for_each(root: Path, tmp_path: Path) -> None:
+    late = synthetic.write_run(tmp_path, num_models=1, num_windows=12, every=5 * YEAR)
+    report = write_report([root, late], tmp_path / "report")
+    header, *cells = table(report.runs[report.runs["metric"] == "accuracy"])
+    assert header[:4] == ["policy", "n, active", "n, trained", "currently active"]
+    assert header[5:9] == ["coverage, active", "coverage, trained", "triggers, active", "triggers, trained"]
+    (only_trained,) = [line for line in cells if line[0] == "every=1825d"]
+    assert only_trained[1:4] == ["-", "1", "-"]
+    assert only_trained[header.index("coverage, trained")] == "92%"
+    first = dict(zip(header, cells[0], strict=True))
+    for which in ("active", "trained"):
+        found = row(report.table, cells[0][0], variant=f"currently_{which}")
+        assert first[f"coverage, {which}"] == f"{found['coverage_mean']:.0%}"
+        assert first[f"triggers, {which}"].startswith(f"{found['num_triggers_mean']:.4g}")
+
+
+def test_an_evaluation_under_other_options_is_compared_by_its_id(tmp_path: Path) -> None:
+    runs = [synthetic.write_run(tmp_path / "root", num_windows=12, every=n * YEAR // 2) for n in (1, 2, 3)]
+    config = {"metrics": ["loss"], "windows": {"monthly": {"kind": "sliced", "every": "4w"}}, "ece_bins": 9}
+    for run in runs[:2]:
+        frame = pd.read_parquet(run / "evaluations.parquet")
+        own = synthetic.write_evaluation(run, config, frame[frame["metric"] == "loss"].assign(window_set="monthly"))
+    plain = write_report([tmp_path / "root"], tmp_path / "plain")
+    (note,) = plain.others
+    assert note.startswith(f"2 of 3 runs have another evaluation, {own} (evaluation.metrics=[loss]")
+    assert f"--evaluation {own}" in plain.path.read_text(encoding="utf-8")
+    assert f"--evaluation {own}" in str(plain)
+    report = write_report([tmp_path / "root"], tmp_path / "report", evaluation=own)
+    assert set(report.table["window_set"]) == {"monthly"}
+    assert set(report.runs["run_id"]) == {run.name for run in runs[:2]}
+    assert report.others == ()
+    (skipped,) = report.skipped
+    assert skipped.path == runs[2]
+    assert f"modyn-bench evaluate {runs[2]} 'evaluation.metrics=[loss]' evaluation.ece_bins=9" in skipped.reason
+    with pytest.raises(RequestError, match=rf"--evaluation=nope: no run has(.|\n)*{own}"):
+        write_report([tmp_path / "root"], tmp_path / "none", evaluation="nope")
+    first = load_runs(tmp_path / "root").manifests[runs[0].name]["config"]["evaluation"]
+    same = write_report([tmp_path / "root"], tmp_path / "same", evaluation=evaluation_id(first))
+    pd.testing.assert_frame_equal(same.table, plain.table)
+
+
+def test_windows_that_depend_on_triggers_are_known_in_evaluations_under_other_options(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "root")
+    windows = {"between": {"kind": "between_triggers"}, "sliced": {"kind": "sliced"}}
+    frame = pd.read_parquet(run / "evaluations.parquet")
+    frames = [frame.assign(window_set=name) for name in windows]
+    own = synthetic.write_evaluation(run, {"metrics": ["accuracy", "loss"], "windows": windows}, *frames)
+    report = write_report([tmp_path / "root"], tmp_path / "report", evaluation=own)
+    assert set(report.table["window_set"]) == {"sliced"}
+    assert any(note.startswith("between: windows of kind between_triggers") for note in report.notes)
+
+
+def test_the_smallest_coverage_can_be_chosen(root: Path, tmp_path: Path) -> None:
+    late = synthetic.write_run(tmp_path, num_models=1, num_windows=12, every=5 * YEAR)
+    tolerant = write_report([root, late], tmp_path / "report", min_coverage=0.0)
+    assert not [note for note in tolerant.notes if "set aside" in note]
+    assert row(tolerant.table, "every=1825d")["n"] == 1
+    strict = write_report([root, late], tmp_path / "report", min_coverage=0.6)
+    noted = [note for note in strict.notes if "set aside" in note]
+    assert len(noted) == len(set(noted)) == 4  # each once, whatever the number of metrics
+    assert all(note.startswith("arxiv, sliced windows, currently active: ") for note in noted)
+    for wrong in (-0.1, 1.5, float("nan")):
+        with pytest.raises(RequestError, match="from 0 to 1"):
+            write_report([root], tmp_path / "wrong", min_coverage=wrong)
+
+
+def test_a_policy_looks_the_same_in_all_figures(report: ReportResult) -> None:
+    assert _order([report.runs[report.runs["metric"] == "accuracy"]]) == {"every=365d": 0, "every=730d": 1}
 
 
 def test_one_run_alone_has_no_deviation(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,9 @@ def test_every_command_explains_itself_with_examples(command: str, tmp_path: Pat
         (["evaluate", "nowhere"], "nowhere is no run directory"),
         (["evaluate"], "RUN_DIR"),
         (["report", "nowhere"], "nowhere"),
+        (["report", ".", "--min-coverage", "1.5"], "--min-coverage=1.5 must be a share of the windows, from 0 to 1"),
+        (["report", ".", "--min-coverage", "half"], "invalid float value: 'half'"),
+        (["report", ".", "--evaluation", "e300277ff8"], "there is no finished run"),
         (["runs", "root=nowhere"], "root=nowhere is no folder"),
         (["runs", "rot=nowhere"], "root=DIR"),
     ],
@@ -153,6 +157,31 @@ def test_report_compares_and_skips_what_is_no_run(swept: Path):
     done = call(swept, "report", *map(str, swept.glob("outputs/*")), "--out", "compared")
     assert done.returncode == 0, done.stderr
     assert list((swept / "compared").rglob("*.png"))
+
+
+def test_report_compares_evaluations_under_other_options_and_says_how_to_make_those_that_lack(swept: Path):
+    first, second = sorted(swept.glob("outputs/*mine*"))
+    yearly = "+evaluation.windows.yearly={kind: sliding, every: 90d, radius: 90d, start: '2000-01-01'}"
+    words = ["evaluation.metrics=[f1_macro]", yearly, "~evaluation.windows.sliced"]
+    made = call(swept, "evaluate", str(first), *words)
+    assert made.returncode == 0, made.stderr
+    (folder,) = [line.split()[1] for line in made.stdout.splitlines() if line.startswith("tables")]
+    evaluation = Path(folder).name
+    plain = call(swept, "report", str(first), str(second), "--out", "plain")
+    assert f"1 of 2 runs have another evaluation, {evaluation}" in plain.stdout
+    one = call(swept, "report", str(first), str(second), "--out", "one", "--evaluation", evaluation)
+    assert one.returncode == 0, one.stderr
+    (told,) = [line for line in one.stdout.splitlines() if line.startswith("skipped")]
+    command = shlex.split(told.partition("make it by: ")[2])
+    assert command[:2] == ["modyn-bench", "evaluate"]
+    assert call(swept, *command[1:]).returncode == 0
+    both = call(swept, "report", str(first), str(second), "--out", "both", "--evaluation", evaluation)
+    assert "skipped" not in both.stdout
+    assert "yearly windows" in both.stdout
+    unknown = call(swept, "report", str(first), "--out", "unknown", "--evaluation", "0123456789")
+    assert unknown.returncode == 2
+    assert evaluation in unknown.stderr
+    assert not (swept / "unknown").exists()
 
 
 def test_prepare_shows_what_was_read(swept: Path):
