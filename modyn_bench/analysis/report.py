@@ -141,8 +141,8 @@ def _other_evaluations(runs: Runs) -> list[str]:
     """Say which evaluations there are beside those that are compared."""
     notes = []
     for name, configs in runs.evaluations_beside.items():
-        run_id, config = next(iter(configs.items()))
-        words = overrides(own_config(runs.manifests[run_id]), config) if "windows" in config else []
+        told = ((run_id, config) for run_id, config in configs.items() if "windows" in config)
+        words = next((overrides(own_config(runs.manifests[run_id]), config) for run_id, config in told), [])
         what = f" ({' '.join(words)})" if words else ""
         notes.append(
             f"{len(configs)} of {len(runs)} runs have another evaluation, {name}{what}: --evaluation {name} compares it"

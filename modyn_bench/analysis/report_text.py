@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MEAN = "mean"  # of the aggregates, that which is shown; the tables on disk have all
+_NONE = "-"  # where a composite model of a policy is not compared
 
 
 def sentence(rows: pd.DataFrame, window_set: str, metric: str) -> str:
@@ -40,7 +41,7 @@ def shown_aggregate(rows: pd.DataFrame) -> str:
 def table(rows: pd.DataFrame) -> list[list[str]]:
     """Return header and cells: a row per policy, the best first, both composite models' values side by side.
 
-    What is not the same for both composite models in every row has a column for each.
+    What differs between the composite models in a row has a column for each.
 
     Args:
         rows: As ``compare_runs`` returns them, of one metric.
@@ -68,25 +69,26 @@ def table(rows: pd.DataFrame) -> list[list[str]]:
 
 
 def _columns(title: str, cells: Sequence[Sequence[str]], variants: Sequence[str]) -> list[list[str]]:
-    """Return one column for all composite models, or one for each where they differ."""
-    if all(column == cells[0] for column in cells):
-        return [[title, *cells[0]]]
+    """Return one column for all composite models, or one for each where those that a row has differ."""
+    by_row = [[cell for cell in row if cell != _NONE] for row in zip(*cells, strict=True)]
+    if all(len(set(row)) == 1 for row in by_row):
+        return [[title, *(row[0] for row in by_row)]]
     return [
         [f"{title}, {variant.rpartition('_')[2]}", *column] for variant, column in zip(variants, cells, strict=True)
     ]
 
 
 def _count(part: pd.DataFrame, variant: str) -> str:
-    return str(part["n"].loc[variant]) if variant in part.index else "-"
+    return str(part["n"].loc[variant]) if variant in part.index else _NONE
 
 
 def _coverage(part: pd.DataFrame, variant: str) -> str:
-    return f"{part['coverage_mean'].loc[variant]:.0%}" if variant in part.index else "-"
+    return f"{part['coverage_mean'].loc[variant]:.0%}" if variant in part.index else _NONE
 
 
 def _plus_minus(part: pd.DataFrame, variant: str, measure: str, form: str) -> str:
     if variant not in part.index:
-        return "-"
+        return _NONE
     mean, deviation = (float(part[f"{measure}_{which}"].loc[variant]) for which in ("mean", "std"))
     return f"{mean:{form}}" if math.isnan(deviation) else f"{mean:{form}} ± {deviation:{form}}"
 

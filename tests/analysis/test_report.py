@@ -172,10 +172,12 @@ def test_what_differs_between_composite_models_has_a_column_for_each(root: Path,
     late = synthetic.write_run(tmp_path, num_models=1, num_windows=12, every=5 * YEAR)
     report = write_report([root, late], tmp_path / "report")
     header, *cells = table(report.runs[report.runs["metric"] == "accuracy"])
-    assert header[:4] == ["policy", "n, active", "n, trained", "currently active"]
-    assert header[5:9] == ["coverage, active", "coverage, trained", "triggers, active", "triggers, trained"]
+    assert header[:4] == ["policy", "n", "currently active", "currently trained"]
+    assert header[4:8] == ["coverage, active", "coverage, trained", "triggers, active", "triggers, trained"]
+    assert header[8:] == ["sample passes", "seconds"]
     (only_trained,) = [line for line in cells if line[0] == "every=1825d"]
-    assert only_trained[1:4] == ["-", "1", "-"]
+    assert only_trained[1:3] == ["1", "-"]
+    assert only_trained[header.index("coverage, active")] == "-"
     assert only_trained[header.index("coverage, trained")] == "92%"
     first = dict(zip(header, cells[0], strict=True))
     for which in ("active", "trained"):

@@ -126,8 +126,10 @@ def pareto_front(cost: pd.Series, value: pd.Series, *, higher_is_better: bool = 
 def _label_costs(ax: Axes, *, whole: bool) -> None:
     """Put as many ticks on the horizontal axis as there is room for, with as many digits as tell them apart."""
     low, high = ax.get_xlim()
+    if whole and high - low < 1:  # one cost: its neighbours are as near as another could be
+        low, high = ax.set_xlim((low + high) / 2 - 1.2, (low + high) / 2 + 1.2)
     for most in (6, 5, 4, 3, 2):
-        locator = MaxNLocator(most, integer=whole)
+        locator = MaxNLocator(most, integer=whole, min_n_ticks=1)
         ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
         if sum(len(text) + 2 for text in _short(ticks)) <= 40:  # characters in a column's width
             break
