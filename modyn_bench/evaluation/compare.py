@@ -24,8 +24,8 @@ class Comparison:
 
     Attributes:
         table: One row per pipeline that is compared: run_id, value (NaN where no common window has one), num_windows
-            (the common windows, the same for all), num_triggers (the model in service at ``point`` and all trained
-            after it), first_model_id (that model), coverage (the pipeline's own).
+            (the common windows, the same for all), num_triggers (the model that serves at ``point`` and all newer
+            ones), first_model_id (that model), coverage (the pipeline's own).
         window_ids: The common windows, in order.
         point: Anchor of the first window in which all have a model; ``None`` if there is none.
         num_undefined: Windows in which all have a model, but some no defined value; left out for all.
@@ -55,8 +55,9 @@ def compare(
 
     A pipeline's coverage is the share of the set's windows in which its composite model has a defined value, as in
     ``composite.parquet``. Pipelines below ``min_coverage`` are set aside first, so that a late starter does not take
-    the windows from the others. Triggers are counted from the point on at which all have a model: those that trained
-    after it, and one for the model that is in service there.
+    the windows from the others. Triggers are counted from the model on that serves the first window, by anchor, in
+    which all have a model: that one and all newer ones, whether or not they ever serve. Without training times these
+    are, for the currently active model, those that trained after that point, and one for the model in service there.
 
     Args:
         evaluations: ``evaluations.parquet`` of all runs with a ``run_id`` column.

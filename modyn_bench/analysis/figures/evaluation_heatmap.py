@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
 
-_TRAINING_COLOR = "#D55E00"
+_ARRIVALS = "arrivals since the previous trigger"
+_ARRIVALS_COLOR = "#D55E00"
 _ACTIVE_COLOR = "#FFFFFF"
 _TRAINED_COLOR = "#000000"
 
@@ -129,7 +130,7 @@ def _mark_arrivals(ax: Axes, records: pd.DataFrame) -> None:
         [(a, y - half), (b, y - half), (b, y + half), (a, y + half)] for a, b, y in zip(first, last, row, strict=True)
     ]
     width = 0.5 if len(records) > 60 else 0.9
-    collection = PolyCollection(frames, facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=width, zorder=3)
+    collection = PolyCollection(frames, facecolor="none", edgecolor=_ARRIVALS_COLOR, linewidth=width, zorder=3)
     collection.set_path_effects([Stroke(linewidth=2 * width, foreground="white"), Stroke()])
     collection.set_gid("arrivals")
     ax.add_collection(collection, autolim=False)
@@ -190,9 +191,7 @@ def _label(
     handles: list[Artist] = [line for line in reversed(ax.lines) if np.size(line.get_xdata())]
     num_dots = len(handles)
     if axis.is_time:
-        handles.append(
-            Patch(facecolor="none", edgecolor=_TRAINING_COLOR, linewidth=1.0, label="arrivals since the last trigger")
-        )
+        handles.append(Patch(facecolor="none", edgecolor=_ARRIVALS_COLOR, linewidth=1.0, label=_ARRIVALS))
     if undefined:
         handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label="undefined"))
     legend = ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.3)
