@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from modyn_bench.config import EvaluationConfig
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import WINDOW_COLUMNS, compare
 from modyn_bench.evaluation.composite import VARIANTS
@@ -28,10 +29,12 @@ MEASURES = ["value", "coverage", "num_triggers", "sample_passes", "seconds"]
 
 _OWN_WINDOWS = ("between_triggers", "offset")
 
+_Key = tuple[str, str, tuple[tuple[int, ...], ...], tuple[tuple[str, Any], ...]]
+
 
 @dataclass(frozen=True)
 class Cohort:
-    """Runs of one dataset that were evaluated on the same windows.
+    """Runs of one dataset that were evaluated on the same windows, by metrics of the same definition.
 
     Attributes:
         dataset: What the dataset is called, with what tells these windows from others of the same name.
@@ -49,11 +52,12 @@ class Cohort:
 
 @dataclass(frozen=True)
 class _Group:
-    """Runs with equal windows, before they are named."""
+    """Runs with equal windows and equally defined metrics, before they are named."""
 
     fingerprint: str
     window_set: str
     windows: tuple[tuple[int, ...], ...]
+    definitions: tuple[tuple[str, Any], ...]
     run_ids: list[str]
 
 
@@ -223,8 +227,8 @@ class _Notes:
 
 
 def _groups(runs: Runs) -> tuple[list[_Group], list[str]]:
-    """Put runs with equal windows together; of windows that are a run's own only a note remains."""
-    found: dict[tuple[str, str, tuple[tuple[int, ...], ...]], list[str]] = {}
+    """Put runs with equal windows and metrics together; of windows that are a run's own only a note remains."""
+    found: dict[_Key, list[str]] = {}
     notes: list[str] = []
     for (run_id, window_set), rows in runs.evaluations.groupby(["run_id", "window_set"], sort=False):
         kind = _windows_config(runs.manifests[str(run_id)], str(window_set)).get("kind")
@@ -236,8 +240,10 @@ def _groups(runs: Runs) -> tuple[list[_Group], list[str]]:
             continue
         windows = rows[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id")
         signature = tuple(windows.itertuples(index=False, name=None))
-        fingerprint = str(runs.manifests[str(run_id)]["fingerprint"])
-        found.setdefault((fingerprint, str(window_set), signature), []).append(str(run_id))
+        manifest = runs.manifests[str(run_id)]
+        definitions = tuple(_definitions(manifest, set(rows["metric"])).items())
+        key = (str(manifest["fingerprint"]), str(window_set), signature, definitions)
+        found.setdefault(key, []).append(str(run_id))
     return [_Group(*key, run_ids) for key, run_ids in found.items()], notes
 
 
@@ -245,6 +251,15 @@ def _windows_config(manifest: Mapping[str, Any], window_set: str) -> Mapping[str
     evaluation = manifest["config"].get("evaluation") or {}
     options: Mapping[str, Any] = (evaluation.get("windows") or {}).get(window_set) or {}
     return options
+
+
+def _definitions(manifest: Mapping[str, Any], metrics: set[str]) -> dict[str, Any]:
+    """Return the options that say what a run's metrics mean: equal windows measured otherwise do not compare."""
+    options = ["min_window_samples"]
+    options += ["f1_classes"] * any(metric.startswith("f1") for metric in metrics)
+    options += ["ece_bins"] * ("ece" in metrics)
+    evaluation = {**asdict(EvaluationConfig()), **(manifest["config"].get("evaluation") or {})}
+    return {option: evaluation[option] for option in options}
 
 
 def _has(runs: Runs, run_id: str, window_set: str) -> bool:
@@ -263,7 +278,8 @@ def _source_names(runs: Runs) -> dict[str, str]:
 def _dataset_names(runs: Runs, groups: Sequence[_Group], sources: Mapping[str, str]) -> list[str]:
     """Return what the dataset of each group is called: where windows of one name differ, with what differs in them.
 
-    That is the options of windows and of splits, where these tell the groups apart; else the windows' number and span.
+    That is the options of windows, metrics and splits, where these tell the groups apart; else the windows' number and
+    span.
     """
     names = [sources[group.fingerprint] for group in groups]
     same: dict[tuple[str, str], list[int]] = {}
@@ -286,7 +302,8 @@ def _cut_by(runs: Runs, group: _Group) -> dict[str, Any]:
     manifest = runs.manifests[group.run_ids[0]]
     evaluation, dataset = (manifest["config"].get(key) or {} for key in ("evaluation", "dataset"))
     options = {f"dataset.{key}": value for key, value in flatten(dataset).items() if not is_path_key(key)}
-    return {**_windows_config(manifest, group.window_set), "split": evaluation.get("split"), **options}
+    cut = {**_windows_config(manifest, group.window_set), "split": evaluation.get("split"), **options}
+    return cut | dict(group.definitions)
 
 
 def _span(group: _Group) -> str:

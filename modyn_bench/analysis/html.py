@@ -13,7 +13,7 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; white-space: normal; }
-th { border-bottom: 2px solid #888; }
+th { border-bottom: 2px solid #888; white-space: normal; vertical-align: bottom; }
 img { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption, .note { color: #555; font-size: 13px; }
 """.strip()
 

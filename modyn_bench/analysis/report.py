@@ -141,7 +141,7 @@ def _other_evaluations(runs: Runs) -> list[str]:
     """Say which evaluations there are beside those that are compared."""
     notes = []
     for name, configs in runs.evaluations_beside.items():
-        told = ((run_id, config) for run_id, config in configs.items() if "windows" in config)
+        told = ((run_id, config) for run_id, config in configs.items() if config)
         words = next((overrides(own_config(runs.manifests[run_id]), config) for run_id, config in told), [])
         what = f" ({' '.join(words)})" if words else ""
         notes.append(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modyn_bench.config import WindowsConfig
+from modyn_bench.errors import RunError
 from modyn_bench.runs.directory import EVALUATIONS
 from modyn_bench.runs.files import json_bytes, read_json, replace_file
 from modyn_bench.runs.identity import NOT_EVALUATION, PREDICTION_KEYS, evaluation_id
@@ -49,7 +50,16 @@ def evaluations_of(path: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
     folder = path / EVALUATIONS
     others = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
     found = {evaluation_id(own_config(manifest)): path}
-    return found | {entry.name: entry for entry in others if not entry.name.startswith(".")}
+    return found | {entry.name: entry for entry in others if (entry / "evaluations.parquet").is_file()}
+
+
+def told_config(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what one of a run's evaluations was asked for, where that is known; else nothing."""
+    try:
+        config = config_of(folder, manifest)
+    except RunError:  # another one's damage is no reason not to read this one
+        return {}
+    return config if "windows" in config else {}
 
 
 def config_of(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:

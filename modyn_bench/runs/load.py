@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modyn_bench.errors import RunError
 from modyn_bench.runs.directory import DONE
-from modyn_bench.runs.evaluations import command, config_of, evaluations_of, overrides, own_config
+from modyn_bench.runs.evaluations import command, config_of, evaluations_of, overrides, own_config, told_config
 from modyn_bench.runs.files import damaged, read_table
 from modyn_bench.runs.listing import Paths, Skipped, find_runs
 from modyn_bench.runs.lock import locked_by
@@ -52,7 +52,8 @@ class Runs:
         names: run_id -> a short, unique label made of what differs between the runs, such as ``time / uniform``.
         policies: run_id -> the same, shared by runs that differ by their seed alone.
         manifests: run_id -> the run's manifest; the configuration's evaluation is the one that was loaded.
-        evaluations_beside: Id of an evaluation that was not loaded -> run_id -> what it was asked for.
+        evaluations_beside: Id of an evaluation that was not loaded -> run_id -> what it was asked for; empty where that
+            is not known.
         unfinished: Runs that are not done yet, and whether they are running.
         skipped: What was no run, could not be read, or is there twice, and why.
     """
@@ -126,21 +127,21 @@ def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
         try:
             config = {**entry.manifest["config"], "evaluation": config_of(entry.evaluations[taken], entry.manifest)}
             tables = _read_tables(entry.path, entry.evaluations[taken], run)
-            others = {other: config_of(folder, entry.manifest) for other, folder in entry.evaluations.items()}
         except RunError as error:
             skipped.append(Skipped(entry.path, str(error)))
             continue
         loaded[run] = entry.path, {**entry.manifest, "config": config}, tables
-        for other in others.keys() - {taken}:
-            beside.setdefault(other, {})[run] = others[other]
+        for other, folder in entry.evaluations.items():
+            if other != taken:
+                beside.setdefault(other, {})[run] = told_config(folder, entry.manifest)
     return _as_frames(loaded, beside, unfinished, skipped)
 
 
 def _lacks(evaluation: str, entry: _Done, others: Iterable[_Done]) -> str:
     """Say that a run lacks an evaluation, and how to make it where another run tells what it was asked for."""
     for other in others:
-        wanted = config_of(other.evaluations[evaluation], other.manifest) if evaluation in other.evaluations else {}
-        if "windows" in wanted:
+        folder = other.evaluations.get(evaluation)
+        if folder is not None and (wanted := told_config(folder, other.manifest)):
             words = overrides(own_config(entry.manifest), wanted)
             return f"it has no evaluation {evaluation}; make it by: {command(entry.path, words)}"
     return f"it has no evaluation {evaluation}"

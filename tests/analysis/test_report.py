@@ -145,6 +145,16 @@ def test_windows_of_one_name_are_told_apart_by_their_options(tmp_path: Path) -> 
     assert set(report.table["policy"]) == {"batch_size=12", "batch_size=6"}  # of the dataset, as the cost figure's
 
 
+def test_equal_windows_measured_otherwise_are_no_replicates(tmp_path: Path) -> None:
+    for seed, least in ((0, 1), (1, 100)):
+        windows = {"sliced": {"kind": "sliced", "every": "26w"}}
+        config = {"metrics": ["accuracy", "loss"], "windows": windows, "min_window_samples": least, "ece_bins": least}
+        synthetic.write_run(tmp_path / "root", seed=seed, config={"evaluation": config})
+    report = write_report([tmp_path / "root"], tmp_path / "report")
+    assert set(report.table["dataset"]) == {"arxiv (min_window_samples=1)", "arxiv (min_window_samples=100)"}
+    assert set(report.table["n"]) == {1}
+
+
 def test_datasets_of_one_name_are_told_apart_by_their_content(tmp_path: Path) -> None:
     for fingerprint in ("f00d", "beef"):
         synthetic.write_run(tmp_path / "root", fingerprint=fingerprint)

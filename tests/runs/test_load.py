@@ -161,6 +161,10 @@ def test_another_evaluation_can_be_taken(tmp_path):
             run.write_table(folder / f"{name}.parquet", table)
     assert load_runs(path, evaluation="abc").composite["value"].max() == 0.75
     assert load_runs(path).composite["value"].max() == 0.5
+    (path / "evaluations" / "abc" / "config.json").write_text("{")
+    (path / "evaluations" / "notes").mkdir()
+    assert load_runs(path).evaluations_beside == {"abc": {load_runs(path).configs["run_id"].iloc[0]: {}}}
+    assert "config.json cannot be read" in load_runs(path, evaluation="abc").skipped[0].reason
     missing = load_runs(path, evaluation="xyz")
     assert len(missing) == 0
     assert "xyz" in missing.skipped[0].reason
