@@ -160,6 +160,8 @@ def _sections(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]], folder: P
         policies = {run_id: policy for cohort, _ in own for run_id, policy in cohort.policies.items()}
         stages = runs.stages[runs.stages["run_id"].isin(list(policies))]
         stages = stages.assign(policy=stages["run_id"].map(policies))
+        places = stages["policy"].map(order).fillna(len(order))
+        stages = stages.loc[places.sort_values(kind="stable").index]
         path = _save(cost_by_policy(stages), folder, (source, "cost_by_policy"))
         caption = "Wall-clock time by stage, the evaluation's predictions included: mean over runs, and the standard "
         yield Section(f"{source}: cost", figures=[(path, f"{caption}deviation of the total.")])

@@ -65,7 +65,7 @@ _PAPER: Any = {  # matplotlib types the keys one by one
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
     "legend.frameon": False,
-    "legend.handlelength": 1.8,
+    "legend.handlelength": 2.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -88,7 +88,7 @@ _PAPER: Any = {  # matplotlib types the keys one by one
 }
 
 _CHARACTER = 0.58  # mean width of a character, in font sizes
-_HANDLE = 4.6  # width of a legend's handle with the space around it, in font sizes
+_HANDLE = 5.6  # width of a legend's handle with the space around it, in font sizes
 _LINE = 1.35  # height of a line, in font sizes
 
 _P = ParamSpec("_P")

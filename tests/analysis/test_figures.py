@@ -172,6 +172,14 @@ class TestCompositeOverTime:
         assert np.isnan(drawn[:5]).all()
         assert np.isfinite(parts[0][2:5]).all()
 
+    def test_of_many_windows_some_are_marked_and_those_that_stand_alone(self) -> None:
+        frame = synthetic.evaluations(MODELS, num_windows=300, every=synthetic.YEAR // 30, metrics=("accuracy",))
+        frame.loc[frame["window_id"].isin([201, 203]), "value"] = np.nan
+        drawn = line(composite_over_time(frame), "currently trained")
+        assert np.isfinite(drawn.get_ydata()[202])
+        assert 202 in drawn.get_markevery()
+        assert len(drawn.get_markevery()) <= 62
+
     def test_lines_differ_without_colour_and_look_as_they_are_told(self) -> None:
         frame = pd.concat([ACCURACY.assign(policy=name, run_id=name) for name in "abcdef"])
         order = {name: place for place, name in enumerate("fedcba")}

@@ -11,9 +11,12 @@ import pandas as pd
 from modyn_bench.analysis import style
 from modyn_bench.analysis.frames import VARIANTS, cells, composite_series
 from modyn_bench.metrics import axis_label
+from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MOST_MARKERS = 60
 
 
 @style.styled
@@ -53,7 +56,7 @@ def composite_over_time(
     own = ax is None
     ax = style.new_axes(style.TEXT_WIDTH, 2.25) if ax is None else ax
     order = {str(name): place for place, (name, _) in enumerate(groups)} if order is None else order
-    for name, group in groups:
+    for name, group in sorted(groups, key=lambda named: order[str(named[0])]):
         for variant in variants:
             table = _by_window(group, variant)
             look = order[str(name)] if by is not None else VARIANTS.index(variant)
@@ -102,6 +105,12 @@ def _series_name(name: object, table: pd.DataFrame, variant: str, variants: Sequ
     return f"{name}{count}" if len(variants) == 1 else f"{name}, {style.VARIANT_NAMES[variant]}{count}"
 
 
+def _marked(values: FloatArray) -> list[int]:
+    """Return where a line has markers: in all windows or, of many, some; and where neighbours make no line of it."""
+    alone = np.isnan(np.concatenate([[np.nan], values[:-1]])) & np.isnan(np.concatenate([values[1:], [np.nan]]))
+    return sorted({*style.thinned(len(values), _MOST_MARKERS), *np.flatnonzero(alone & ~np.isnan(values)).tolist()})
+
+
 def _draw_series(ax: Axes, table: pd.DataFrame, *, look: int, variant: str, label: str) -> None:
     x = style.dates(table.index.get_level_values("anchor"))
     table = table.where(table.notna().all(axis=1))
@@ -116,7 +125,8 @@ def _draw_series(ax: Axes, table: pd.DataFrame, *, look: int, variant: str, labe
         color=color,
         linestyle=line,
         marker=marker,
-        markersize=2.5 if len(x) <= 80 else 0.8,
+        markersize=3.0,
+        markevery=_marked(mean),
         markerfacecolor="white" if trained else color,
         markeredgewidth=0.6,
         linewidth=1.0,

@@ -66,19 +66,20 @@ def pareto(
     )
     order = {str(name): place for place, name in enumerate(table.index)} if order is None else order
     numbers = table.to_numpy(dtype=np.float64)  # columns: cost, cost_std, value, value_std, n
-    for place, (x, x_std, y, y_std, n) in enumerate(numbers):
+    looks = [order[str(name)] for name in table.index]
+    for place in np.argsort(looks, kind="stable"):
+        x, x_std, y, y_std, n = numbers[place]
         if len(table) > MOST_NAMED and not front[place]:
             ax.plot(x, y, marker=".", color="#BBBBBB", linestyle="none", zorder=1.5)
             continue
-        look = order[str(table.index[place])]
-        color = style.COLORS[look % len(style.COLORS)]
+        color = style.COLORS[looks[place] % len(style.COLORS)]
         ax.errorbar(
             x,
             y,
             xerr=x_std if n > 1 else None,
             yerr=y_std if n > 1 else None,
             color=color,
-            marker=style.MARKERS[look % len(style.MARKERS)],
+            marker=style.MARKERS[looks[place] % len(style.MARKERS)],
             markerfacecolor=color if front[place] else "white",
             linestyle="none",
             elinewidth=0.8,
