@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from modyn_bench.data.columns.common import check_column, check_names, check_utf8, row_numbers
 from modyn_bench.data.columns.features import FeatureColumns
+from modyn_bench.data.columns.inference import infer_types
 from modyn_bench.data.columns.labels import encode_labels, missing_labels
 from modyn_bench.data.columns.texts import TextColumn
 from modyn_bench.data.columns.times import UNITS, parse_times
@@ -120,7 +121,9 @@ class Roles:
         return tuple(name for name in known if name not in taken and not _SAVED_INDEX.fullmatch(name))
 
 
-def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequence[str] = ()) -> Rows:
+def rows_from_table(
+    table: pa.Table, roles: Roles, *, origin: str, notes: Sequence[str] = (), untyped: Collection[str] = ()
+) -> Rows:
     """Turn a table into rows for ingest.
 
     Args:
@@ -128,11 +131,14 @@ def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequen
         roles: Which column is what.
         origin: What the source is called.
         notes: What its reader has to say.
+        untyped: Columns of text whose types are what the values of the usable rows write.
 
     Raises:
         RequestError: If a configured column does not exist.
         DataError: If the table's content is not what the roles say.
     """
+    import pyarrow as pa
+
     names = table.column_names
     check_names(names, origin=origin)
     roles.check_columns(names, origin=origin)
@@ -144,6 +150,10 @@ def rows_from_table(table: pa.Table, roles: Roles, *, origin: str, notes: Sequen
     usable = _usable_rows(missing_labels(table, roles.label, origin=origin), no_time, roles, origin, all_notes)
     if usable is not None:  # before anything is learned from the rows: types, classes
         table, times = table.take(usable), times[usable]
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    del table  # so that a column of text can go
+    infer_types(columns, untyped)
+    table = pa.table(columns)
     labels, classes, label_notes = encode_labels(
         table, roles.label, threshold=roles.label_threshold, classes=roles.classes, origin=origin
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from modyn_bench.data.columns import Roles, note_saved_index, rows_from_table
 from modyn_bench.data.columns.common import check_names
@@ -15,6 +15,9 @@ from modyn_bench.data.recipes.base import plain
 from modyn_bench.data.recipes.columnar import ColumnarRecipe
 from modyn_bench.data.sources.base import MISSING_VALUES, Source, TextFormat, kind_of, open_sources
 from modyn_bench.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(kw_only=True)
@@ -37,6 +40,7 @@ class TableRecipe(ColumnarRecipe):
         ('days', ('0', '1'), 28)
     """
 
+    version: ClassVar[int] = 2
     location_fields: ClassVar[tuple[str, ...]] = ("path",)
 
     path: str
@@ -72,32 +76,39 @@ class TableRecipe(ColumnarRecipe):
 
     def read(self, data_dir: Path) -> Rows:
         """Read the files, one behind the other."""
-        import pyarrow as pa
-
         roles, sources = self.roles, self._sources()
         first = sources[0].all_column_names()
         roles.check_columns(first, origin=self.origin)
-        index_notes = note_saved_index(first, roles)
+        notes = note_saved_index(first, roles)
         roles = _resolved(roles, first)
+        untyped = set() if sources[0].typed else _inferred(roles, first)
+        # No name for the table here, so that what takes it can let its columns go.
+        return rows_from_table(
+            self._read_files(sources, roles, notes), roles, origin=self.origin, notes=notes, untyped=untyped
+        )
+
+    def _read_files(self, sources: list[Source], roles: Roles, notes: list[str]) -> pa.Table:
+        """Return the rows of all files and add what there is to note."""
+        import pyarrow as pa
+
+        first = sources[0].all_column_names()
+        verbatim = () if roles.text is None else (roles.text,)
         tables: list[pa.Table] = []
-        notes = index_notes
         for source in sources:
             names = source.all_column_names()
-            if sorted(names) != sorted(first):
+            check_names(names, origin=str(source.file))
+            if set(names) != set(first):
                 differing = ", ".join(map(repr, sorted(set(names) ^ set(first))))
                 raise DataError(
                     f"{source.file}: its columns are not those of {sources[0].file.name}; differing: {differing}"
                 )
-            table, found = source.read(
-                _needed(roles, first), typed=_typed(roles, first), verbatim=() if roles.text is None else (roles.text,)
-            )
+            table, found = source.read(_needed(roles, first), verbatim=verbatim)
             tables.append(table)
             notes += found
         try:
-            table = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
+            return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
         except pa.ArrowException as error:
             raise DataError(f"{self.origin}: a column changes its type from file to file: {error}") from error
-        return rows_from_table(table, roles, origin=self.origin, notes=notes)
 
     @property
     def _text_format(self) -> TextFormat:
@@ -119,7 +130,7 @@ def _needed(roles: Roles, names: list[str]) -> list[str]:
     return [name for name in names if name in used]
 
 
-def _typed(roles: Roles, names: list[str]) -> set[str]:
-    """Return the columns whose types are inferred; times, labels and declared categories stay as written."""
+def _inferred(roles: Roles, names: list[str]) -> set[str]:
+    """Return the columns of text whose types are inferred; times, labels and declared categories stay as written."""
     times = set(roles.timestamp or ()) - set(roles.features or ())
     return set(_needed(roles, names)) - {roles.text, roles.label, *times, *roles.categorical}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from modyn_bench.errors import DataError, RequestError
 
@@ -70,6 +70,9 @@ class Source(ABC):
         text_format: How delimited text is written; other kinds ignore it.
     """
 
+    typed: ClassVar[bool] = True
+    """Whether values have types; else all are text, and types are for who has the rows of all files to infer."""
+
     def __init__(self, file: Path, text_format: TextFormat) -> None:
         self.file = file
         self.text_format = text_format
@@ -88,14 +91,11 @@ class Source(ABC):
         return False
 
     @abstractmethod
-    def read(
-        self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
-    ) -> tuple[pa.Table, list[str]]:
+    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
         """Read columns.
 
         Args:
             names: The columns.
-            typed: Those whose types are inferred where the file has none; the others stay text.
             verbatim: Those in which no text means a missing value.
 
         Returns:

@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modyn_bench.data.columns.common import text_as_numbers
 from modyn_bench.data.sources.base import UNREADABLE, Source, kind_of
 from modyn_bench.errors import DataError
 
@@ -24,21 +23,20 @@ _LARGEST_VALUE = 1 << 30
 class DelimitedSource(Source):
     """A CSV or TSV file in UTF-8 with a header line.
 
-    Every value is read as text first and a column's type is inferred from all of its values, not from the first block:
-    numbers (``inf`` among them), else ``true``/``false`` in any case, else text. A column without a name, which is what
-    a saved index looks like, is left out, and noted. Blanks around values are no part of them. Empty lines are no rows.
-    Rows with more or fewer values than the header are an error that counts them, and so are quoted values in which
-    whole rows seem to have vanished.
+    Every value is read as text; ``infer_types`` finds the types of columns when the rows of all files are together. A
+    column without a name, which is what a saved index looks like, is left out, and noted. Blanks around values are no
+    part of them. Empty lines are no rows. Rows with more or fewer values than the header are an error that counts them,
+    and so are quoted values in which whole rows seem to have vanished.
     """
+
+    typed = False
 
     def column_names(self) -> list[str]:
         """Return the names in the header, without surrounding blanks."""
         return [name for name in self._header() if name]
 
-    def read(
-        self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
-    ) -> tuple[pa.Table, list[str]]:
-        """Read columns as text, mark what is missing (not in ``verbatim``), infer the types of those in ``typed``."""
+    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
+        """Read columns as text, and mark what is missing (not in ``verbatim``)."""
         import pyarrow as pa
 
         header = self._header()
@@ -49,11 +47,9 @@ class DelimitedSource(Source):
         parsed = self._parse([f"{place}" for place in range(len(header))], [places[name] for name in names])
         columns: dict[str, Any] = {}
         for name in names:
-            values = parsed[places[name]].combine_chunks()
+            values = parsed.pop(places[name]).combine_chunks()  # one column less in memory each time
             self._refuse_swallowed_rows(name, values, len(header))
-            if name not in verbatim:
-                values = self._without_missing(values)
-            columns[name] = _infer(values) if name in typed else values
+            columns[name] = values if name in verbatim else self._without_missing(values)
         return pa.table(columns), notes
 
     def separator(self) -> str:
@@ -97,7 +93,7 @@ class DelimitedSource(Source):
         lines = self.head()[0].removeprefix(codecs.BOM_UTF8).splitlines()
         return next(number for number, line in enumerate(lines) if line.strip(b"\r\n"))
 
-    def _parse(self, columns: list[str], wanted: list[str]) -> pa.Table:
+    def _parse(self, columns: list[str], wanted: list[str]) -> dict[str, pa.ChunkedArray]:
         import pyarrow as pa
         import pyarrow.csv
 
@@ -142,7 +138,7 @@ class DelimitedSource(Source):
                 f"{self.file}: {len(ragged):,} row(s) do not have the header's {len(columns)} values ({shown}"
                 f"{', ...' if len(ragged) > 5 else ''}); is dataset.separator={self.separator()!r} right?"
             )
-        return table
+        return dict(zip(table.column_names, table.columns, strict=True))
 
     def _find_bad_bytes(self) -> None:
         """Raise an error that names the first line that is not UTF-8, or says that the file is cut off or damaged."""
@@ -181,16 +177,3 @@ class DelimitedSource(Source):
         values = pc.utf8_trim_whitespace(column)
         missing = pc.is_in(values, value_set=pa.array(self.text_format.missing_values, pa.large_string()))
         return pc.if_else(missing, None, values)
-
-
-def _infer(values: pa.Array) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    numbers = text_as_numbers(values)
-    if numbers.null_count == values.null_count:
-        return numbers
-    lowered = pc.utf8_lower(values)
-    if pc.all(pc.is_in(lowered, value_set=pa.array(["true", "false", None], pa.large_string()))).as_py():
-        return pc.equal(lowered, "true")
-    return values

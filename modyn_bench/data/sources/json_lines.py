@@ -37,9 +37,7 @@ class JsonLinesSource(Source):
                 names.update(dict.fromkeys(self._parse(line, number)))
         return list(names)
 
-    def read(
-        self, names: Sequence[str], *, typed: Collection[str], verbatim: Collection[str] = ()
-    ) -> tuple[pa.Table, list[str]]:
+    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
         """Read columns; every value has its type, and nulls are nulls."""
         table = self._parsed()
         lost = [name for name in names if name not in table.column_names]

@@ -1,0 +1,35 @@
+"""Columns of text to the types that their values write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from modyn_bench.data.columns.common import joined, text_as_numbers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def infer_types(columns: dict[str, pa.ChunkedArray | pa.Array], names: Collection[str]) -> None:
+    """Replace columns of text by what all of their values write: numbers (``inf`` among them), else truth, else text.
+
+    Args:
+        columns: All columns; changed in place, so that a column of text goes when its numbers are there.
+        names: Those of text whose types are to be found.
+    """
+    for name in [name for name in columns if name in names]:
+        columns[name] = _typed(joined(columns[name]))
+
+
+def _typed(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = text_as_numbers(values)
+    if numbers.null_count == values.null_count:
+        return numbers
+    lowered = pc.utf8_lower(values)
+    if pc.all(pc.is_in(lowered, value_set=pa.array(["true", "false", None], pa.large_string()))).as_py():
+        return pc.equal(lowered, "true")
+    return values
