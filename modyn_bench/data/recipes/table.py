@@ -14,6 +14,7 @@ from modyn_bench.data.ingest import Rows
 from modyn_bench.data.recipes.base import plain
 from modyn_bench.data.recipes.columnar import ColumnarRecipe
 from modyn_bench.data.sources.base import MISSING_VALUES, Source, TextFormat, kind_of, open_sources
+from modyn_bench.data.sources.union import concatenate
 from modyn_bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -89,8 +90,6 @@ class TableRecipe(ColumnarRecipe):
 
     def _read_files(self, sources: list[Source], roles: Roles, notes: list[str]) -> pa.Table:
         """Return the rows of all files and add what there is to note."""
-        import pyarrow as pa
-
         first = sources[0].all_column_names()
         verbatim = () if roles.text is None else (roles.text,)
         tables: list[pa.Table] = []
@@ -105,10 +104,8 @@ class TableRecipe(ColumnarRecipe):
             table, found = source.read(_needed(roles, first), verbatim=verbatim)
             tables.append(table)
             notes += found
-        try:
-            return pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
-        except pa.ArrowException as error:
-            raise DataError(f"{self.origin}: a column changes its type from file to file: {error}") from error
+        exact = {roles.label, *roles.categorical}
+        return concatenate(tables, [source.file for source in sources], exact=exact)
 
     @property
     def _text_format(self) -> TextFormat:
