@@ -464,7 +464,7 @@ def test_hostile_csv(tmp_path, text, message):
         ("toy.jsonl", b'{"ts": 1, "x": 2, "y": 3}\n{"ts": 2, "x"', "line 2: no JSON"),
         ("toy.jsonl", b'{"ts": 1, "x": 2, "y": 3}\n\n7\n', "line 3: a JSON int; expected an object"),
         ("toy.jsonl", b'{"ts": 1, "x": "\xe9", "y": 3}\n', "line 1: not UTF-8"),
-        ("toy.jsonl", b'{"ts": 1, "x": 2, "y": 3}\n{"ts": 1, "x": [2], "y": 3}\n', "cannot be read as JSON lines"),
+        ("toy.jsonl", b'{"ts": 1, "x": 2, "y": 3}\n{"ts": 1, "x": [2], "y": 3}\n', "line 2: column 'x' is a list"),
         ("toy.parquet", b"PAR1 not really", "cannot be read as Parquet"),
         ("toy.csv.gz", b"not packed", "cannot be read"),
         ("toy.csv.xz", b"not packed", "cannot be read"),

@@ -17,6 +17,9 @@ from modyn_bench.errors import DataError, RequestError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+LARGEST_EXACT = 2**53
+"""Above this, whole numbers are not all floats."""
+
 
 def check_column(name: str, known: Sequence[str], *, key: str, origin: str) -> None:
     """Raise ``RequestError`` with the nearest match if a configured column does not exist.

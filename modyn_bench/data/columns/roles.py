@@ -150,10 +150,11 @@ def rows_from_table(
     usable = _usable_rows(missing_labels(table, roles.label, origin=origin), no_time, roles, origin, all_notes)
     if usable is not None:  # before anything is learned from the rows: types, classes
         table, times = table.take(usable), times[usable]
-    columns = dict(zip(table.column_names, table.columns, strict=True))
-    del table  # so that a column of text can go
-    infer_types(columns, untyped)
-    table = pa.table(columns)
+    if untyped:
+        columns = dict(zip(table.column_names, table.columns, strict=True))
+        del table  # so that a column of text can go
+        infer_types(columns, untyped)
+        table = pa.table(columns)
     labels, classes, label_notes = encode_labels(
         table, roles.label, threshold=roles.label_threshold, classes=roles.classes, origin=origin
     )

@@ -92,6 +92,7 @@ class TableRecipe(ColumnarRecipe):
         """Return the rows of all files and add what there is to note."""
         first = sources[0].all_column_names()
         verbatim = () if roles.text is None else (roles.text,)
+        exact = {roles.label, *roles.categorical}
         tables: list[pa.Table] = []
         for source in sources:
             names = source.all_column_names()
@@ -101,10 +102,9 @@ class TableRecipe(ColumnarRecipe):
                 raise DataError(
                     f"{source.file}: its columns are not those of {sources[0].file.name}; differing: {differing}"
                 )
-            table, found = source.read(_needed(roles, first), verbatim=verbatim)
+            table, found = source.read(_needed(roles, first), verbatim=verbatim, exact=exact)
             tables.append(table)
             notes += found
-        exact = {roles.label, *roles.categorical}
         return concatenate(tables, [source.file for source in sources], exact=exact)
 
     @property

@@ -91,12 +91,15 @@ class Source(ABC):
         return False
 
     @abstractmethod
-    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
+    def read(
+        self, names: Sequence[str], *, verbatim: Collection[str] = (), exact: Collection[str] = ()
+    ) -> tuple[pa.Table, list[str]]:
         """Read columns.
 
         Args:
             names: The columns.
             verbatim: Those in which no text means a missing value.
+            exact: Those in which numbers are names, so that rounding a large one would make another of it.
 
         Returns:
             The table in the file's order, and notes.

@@ -35,7 +35,9 @@ class DelimitedSource(Source):
         """Return the names in the header, without surrounding blanks."""
         return [name for name in self._header() if name]
 
-    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
+    def read(
+        self, names: Sequence[str], *, verbatim: Collection[str] = (), exact: Collection[str] = ()
+    ) -> tuple[pa.Table, list[str]]:
         """Read columns as text, and mark what is missing (not in ``verbatim``)."""
         import pyarrow as pa
 

@@ -25,7 +25,9 @@ class ParquetSource(Source):
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 
-    def read(self, names: Sequence[str], *, verbatim: Collection[str] = ()) -> tuple[pa.Table, list[str]]:
+    def read(
+        self, names: Sequence[str], *, verbatim: Collection[str] = (), exact: Collection[str] = ()
+    ) -> tuple[pa.Table, list[str]]:
         """Read columns; they have their types, and nulls of their own."""
         import pyarrow as pa
         import pyarrow.parquet as pq

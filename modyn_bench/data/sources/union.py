@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modyn_bench.data.columns.common import is_number, is_text
+from modyn_bench.data.columns.common import LARGEST_EXACT, is_number, is_text
 from modyn_bench.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _UNITS = ("s", "ms", "us", "ns")
-_LARGEST_EXACT = 2**53
 
 
 def concatenate(tables: Sequence[pa.Table], files: Sequence[Path], *, exact: Collection[str]) -> pa.Table:
@@ -47,7 +46,10 @@ def concatenate(tables: Sequence[pa.Table], files: Sequence[Path], *, exact: Col
             ]
             kind = columns[0].type
         joined[name] = pa.chunked_array([chunk for column in columns for chunk in column.chunks], kind)
-    return pa.table(joined)
+    try:
+        return pa.table(joined)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{files[0].parent}: the files cannot be put behind one another: {error}") from error
 
 
 def _common_of_all(name: str, columns: Sequence[pa.ChunkedArray], files: Sequence[Path]) -> pa.DataType:
@@ -153,6 +155,6 @@ def _as_floats(column: pa.ChunkedArray, *, is_exact: bool) -> pa.ChunkedArray:
     floats = column.cast(pa.float64(), safe=False)
     if is_exact and not pa.types.is_floating(column.type):
         largest = pc.max(pc.abs(floats)).as_py()
-        if largest is not None and largest >= _LARGEST_EXACT:
+        if largest is not None and largest >= LARGEST_EXACT:
             raise pa.ArrowInvalid("whole numbers beyond 2**53 lose digits there")
     return floats
