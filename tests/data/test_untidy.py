@@ -132,6 +132,47 @@ def test_rows_that_are_dropped_decide_nothing(tmp_path):
         prepare(tmp_path / "t.csv", invalid_rows="drop")
 
 
+def test_rows_that_are_dropped_decide_no_type(tmp_path):
+    lines = [f"2020-01-{day:02},{day},true,{day},{'ab'[day % 2]}" for day in range(1, 29)]
+    clean = prepare(write(tmp_path / "t.csv", lines, head="ts,x,truth,gap,y"))
+    dirty = ["never,many,perhaps,,a", "2020-01-01,0.5,3,x,", *lines, ",few,maybe,?,b"]
+    store = prepare(write(tmp_path / "t.csv", dirty, head="ts,x,truth,gap,y"), invalid_rows="drop")
+    assert store.schema == clean.schema
+    assert store.schema["numeric"].names == ("x", "truth", "gap")
+    for name, split in clean.splits.items():
+        assert (store.splits[name].timestamps == split.timestamps).all()
+        assert (store.splits[name].columns["numeric"] == split.columns["numeric"]).all()
+
+
+def test_a_column_that_only_dropped_rows_fill_is_left_out(tmp_path):
+    lines = [f"2020-01-{day:02},{day},,{'ab'[day % 2]}" for day in range(1, 29)]
+    store = prepare(write(tmp_path / "t.csv", [*lines, "never,1,word,a"], head="ts,x,gap,y"), invalid_rows="drop")
+    assert store.schema["numeric"].names == ("x",)
+    assert any("feature 'gap' has no value at all" in note for note in store.notes)
+
+
+@pytest.mark.parametrize(
+    "bad", ["1600000000000000,3,", "2020-01-01,3,", "1e30,3,a", "-1e25,3,a", "inf,3,a", "soon,3,a"]
+)
+def test_rows_that_are_dropped_do_not_decide_how_times_are_read(tmp_path, bad):
+    lines = [f"{1_600_000_000 + day},{day},{'ab'[day % 2]}" for day in range(40)]
+    store = prepare(write(tmp_path / "t.csv", [*lines, *[bad] * 60]), invalid_rows="drop")
+    assert num_rows(store) == 40
+    assert min(split.timestamps.min() for split in store.splits.values()) == 1_600_000_000
+    frame = pd.read_csv(tmp_path / "t.csv")
+    if frame["ts"].dtype.kind in "fi":
+        frame.to_parquet(tmp_path / "t.parquet")
+        store = prepare(tmp_path / "t.parquet", invalid_rows="drop")
+        assert min(split.timestamps.min() for split in store.splits.values()) == 1_600_000_000
+
+
+@pytest.mark.parametrize("bad", ["15,3,", "20201301,3,", "soon,3,a"])
+def test_rows_that_are_dropped_do_not_decide_that_numbers_are_no_dates(tmp_path, bad):
+    path = write(tmp_path / "t.csv", [*(line.replace("-", "", 2) for line in ROWS), bad])
+    store = prepare(path, invalid_rows="drop")
+    assert min(split.timestamps.min() for split in store.splits.values()) == 1_577_836_800
+
+
 def test_one_bad_number_among_times_is_one_bad_row(tmp_path):
     lines = [f"{1_600_000_000 + day},{day},{'ab'[day % 2]}" for day in range(40)]
     lines[4], lines[7] = "oops,4,a", "n.a.,7,b"

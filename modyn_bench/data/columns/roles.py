@@ -145,9 +145,12 @@ def rows_from_table(
     check_utf8(table, origin=origin)
     if table.num_rows == 0:
         raise DataError(f"{origin}: no rows, only the columns {', '.join(names[:20])}")
-    times, no_time, time_notes = parse_times(table, roles.timestamp, unit=roles.timestamp_unit, origin=origin)
+    no_label = missing_labels(table, roles.label, origin=origin)
+    times, no_time, time_notes = parse_times(
+        table, roles.timestamp, unit=roles.timestamp_unit, origin=origin, deciding=~no_label
+    )
     all_notes = [*notes, *time_notes, *note_saved_index(names, roles)]
-    usable = _usable_rows(missing_labels(table, roles.label, origin=origin), no_time, roles, origin, all_notes)
+    usable = _usable_rows(no_label, no_time, roles, origin, all_notes)
     if usable is not None:  # before anything is learned from the rows: types, classes
         table, times = table.take(usable), times[usable]
     if untyped:

@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT_LIMITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
 _EARLIEST, _LATEST = -62_135_596_800 * MICROSECONDS, 253_402_300_799 * MICROSECONDS  # years 1 to 9999
+_LARGEST = _LATEST * 1e3  # in nanoseconds; what is larger is no time in any unit
 _UNREADABLE = np.iinfo(np.int64).min
 
 Times = tuple[IntArray, NDArray[np.bool_], list[str]]
 
 
-def parse_times(table: pa.Table, columns: Sequence[str] | None, *, unit: str, origin: str) -> Times:
+def parse_times(
+    table: pa.Table,
+    columns: Sequence[str] | None,
+    *,
+    unit: str,
+    origin: str,
+    deciding: NDArray[np.bool_] | None = None,
+) -> Times:
     """Read the time of every row.
 
     Args:
@@ -36,6 +44,8 @@ def parse_times(table: pa.Table, columns: Sequence[str] | None, *, unit: str, or
             they are seconds, below 1e14 milliseconds, below 1e17 microseconds, else nanoseconds; numbers that all read
             as dates from 19000101 to 21001231 are dates.
         origin: What the source is called.
+        deciding: The rows whose values decide how a column is read, shape (n,); ``None``: all. A value that is no time
+            however it is read decides nothing.
 
     Returns:
         UTC microseconds, shape (n,); which rows are without a readable time, shape (n,); notes.
@@ -47,12 +57,16 @@ def parse_times(table: pa.Table, columns: Sequence[str] | None, *, unit: str, or
     if len(columns) > 1:
         times = _from_parts([_numbers(joined(table[name])) for name in columns])
     else:
-        times = _from_column(joined(table[columns[0]]), columns[0], unit, origin, notes)
+        every = np.ones(table.num_rows, dtype=bool)
+        rows = every if deciding is None else deciding
+        times = _from_column(joined(table[columns[0]]), columns[0], unit, rows, origin, notes)
     times = np.where((times < _EARLIEST) | (times > _LATEST), _UNREADABLE, times)
     return times, times == _UNREADABLE, notes
 
 
-def _from_column(column: pa.Array, name: str, unit: str, origin: str, notes: list[str]) -> IntArray:
+def _from_column(
+    column: pa.Array, name: str, unit: str, deciding: NDArray[np.bool_], origin: str, notes: list[str]
+) -> IntArray:
     import pyarrow as pa
 
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
@@ -60,13 +74,14 @@ def _from_column(column: pa.Array, name: str, unit: str, origin: str, notes: lis
         return _nulls_unreadable(moments.cast(pa.int64()))
     if is_text(column.type):
         numbers = _numbers(column)
-        as_dates = _from_iso(column) if np.isnan(numbers[~_nulls(column)]).any() else None
-        if as_dates is not None and np.count_nonzero(as_dates != _UNREADABLE) >= np.isfinite(numbers).sum():
-            return as_dates
-        return _from_numbers(numbers, None, name, unit, notes)  # most are numbers, and the others unreadable
+        if np.isnan(numbers[deciding & ~_nulls(column)]).any():
+            as_dates = _from_iso(column)
+            if np.count_nonzero(as_dates[deciding] != _UNREADABLE) >= np.isfinite(numbers[deciding]).sum():
+                return as_dates
+        return _from_numbers(numbers, None, name, unit, deciding, notes)  # most are numbers, the others unreadable
     if is_number(column.type):
         exact = column.cast(pa.int64()) if pa.types.is_integer(column.type) else None
-        return _from_numbers(_numbers(column), exact, name, unit, notes)
+        return _from_numbers(_numbers(column), exact, name, unit, deciding, notes)
     raise DataError(
         f"{origin}: the timestamp column {name!r} is of type {column.type}; expected dates, text or numbers"
     )
@@ -81,9 +96,14 @@ def _from_iso(column: pa.Array) -> IntArray:
 
 
 def _from_numbers(
-    numbers: NDArray[np.float64], exact: pa.Array | None, name: str, unit: str, notes: list[str]
+    numbers: NDArray[np.float64],
+    exact: pa.Array | None,
+    name: str,
+    unit: str,
+    deciding: NDArray[np.bool_],
+    notes: list[str],
 ) -> IntArray:
-    finite = numbers[np.isfinite(numbers)]
+    finite = numbers[deciding & (np.abs(numbers) <= _LARGEST)]  # NaN is not
     if unit == "auto" and len(finite) and _are_dates(finite):
         notes.append(f"timestamp column {name!r}: numbers such as {int(finite[0])} are read as dates, year month day")
         return _from_parts(_date_parts(np.where(np.isfinite(numbers), numbers, 0.0)))

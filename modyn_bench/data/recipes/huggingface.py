@@ -40,6 +40,7 @@ class HuggingFaceRecipe(ColumnarRecipe):
             to find out whether its store is there.
     """
 
+    version: ClassVar[int] = 2
     location_fields: ClassVar[tuple[str, ...]] = ("path", "subset", "split", "revision")
 
     path: Any
