@@ -72,6 +72,14 @@ def test_fractions_of_seconds_order_but_are_cut_to_microseconds():
     assert parse([-1], unit="ns")[0] == [-1], "times are cut downwards, before 1970 too"
 
 
+@pytest.mark.parametrize("far", ["0001-01-01", "1600-05-05T00:00:00.7654321", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize("turned", [1, -1])
+def test_nanoseconds_and_years_far_away_beside_one_another(far, turned):
+    values = [far, "2020-01-01T00:00:00.123456789"][::turned]
+    expected = [micros(datetime.fromisoformat(value)) for value in values]
+    assert parse(values) == (expected, [], [])
+
+
 def test_numbers_that_read_as_dates_are_dates_and_that_is_noted():
     times, wrong, notes = parse([20191231, 20200229])
     assert times == [micros(datetime(2019, 12, 31)), micros(datetime(2020, 2, 29))]
@@ -90,6 +98,11 @@ def test_numbers_that_read_as_dates_are_dates_and_that_is_noted():
         ([1, None], pa.int32(), [1]),
         ([None, None], pa.string(), [0, 1]),
         (["2020-01-01", "1577836800"], None, [1]),
+        (["2020-01-01", "now", "today", "Now", "NOW", "tomorrow", "epoch", "2020-01-01 now"], None, [*range(1, 8)]),
+        (["now"], None, [0]),
+        (["2020-01-01", "NaT", "nan", "null", "None", "-", "0", "inf"], None, [*range(1, 8)]),
+        (["20-01-01", "01/02/20", "1/2/2020", "2020-13-01", "2020-00-10", "2020-01-01 25:00"], None, [*range(6)]),
+        (["2020-01-01T10:00+99:00", "2020-01-01 10:00 PM", "0000-01-01", "10000-01-01"], None, [*range(4)]),
         ([date(2020, 1, 1), None], None, [1]),
     ],
 )

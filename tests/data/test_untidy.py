@@ -144,6 +144,14 @@ def test_rows_that_are_dropped_decide_no_type(tmp_path):
         assert (store.splits[name].columns["numeric"] == split.columns["numeric"]).all()
 
 
+@pytest.mark.parametrize("word", ["now", "today", "NaT", "None", "nan", "null", "", "20-01-05", "2020-13-01"])
+def test_words_are_no_times(tmp_path, word):
+    path = write(tmp_path / "t.csv", [*ROWS[:4], f"{word},3,a", *ROWS[4:]])
+    with pytest.raises(DataError, match=r"no readable time in 'ts': 1 of 29 rows \(row 5\)"):
+        prepare(path)
+    assert num_rows(prepare(path, invalid_rows="drop")) == 28
+
+
 def test_a_column_that_only_dropped_rows_fill_is_left_out(tmp_path):
     lines = [f"2020-01-{day:02},{day},,{'ab'[day % 2]}" for day in range(1, 29)]
     store = prepare(write(tmp_path / "t.csv", [*lines, "never,1,word,a"], head="ts,x,gap,y"), invalid_rows="drop")

@@ -89,7 +89,13 @@ def _from_column(
 
 def _from_iso(column: pa.Array) -> IntArray:
     import pandas as pd
+    import pyarrow.compute as pc
 
+    # pandas knows words, such as now, and beside nanoseconds no years but 1677 to 2262.
+    if not pc.all(begins := pc.match_substring_regex(column, r"^\d{4}")).as_py():
+        column = pc.if_else(begins, column, None)
+    if pc.any(pc.match_substring_regex(column, r"\.\d{7}")).as_py():
+        column = pc.replace_substring_regex(column, r"(\.\d{6})\d+", r"\1")
     parsed = pd.to_datetime(column.to_pandas(), format="ISO8601", utc=True, errors="coerce")
     moments = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     return np.where(np.isnat(moments), _UNREADABLE, moments.astype(np.int64))
