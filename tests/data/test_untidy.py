@@ -15,6 +15,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from modyn_bench.data.columns.common import text_as_numbers
 from modyn_bench.data.recipes.huggingface import HuggingFaceRecipe
 from modyn_bench.data.recipes.table import TableRecipe
+from modyn_bench.data.sources.base import TextFormat
+from modyn_bench.data.sources.delimited import DelimitedSource
 from modyn_bench.errors import DataError, RequestError
 
 ROWS = [f"2020-01-{day:02},{day},{'ab'[day % 2]}" for day in range(1, 29)]
@@ -217,6 +219,35 @@ def test_a_packed_file_that_is_cut_off_or_damaged_is_named(tmp_path, suffix, har
     (tmp_path / f"t{suffix}").write_bytes(broken)
     with pytest.raises(DataError, match=rf"t{suffix}( cannot be read|, line \d+: no)"):
         prepare(tmp_path / f"t{suffix}")
+
+
+class CountedSource(DelimitedSource):
+    num_opened = 0
+
+    def open(self):
+        self.num_opened += 1
+        return super().open()
+
+
+def test_many_columns_do_not_open_a_file_more_often(tmp_path):
+    counts = []
+    for num_columns in (1, 300):
+        names = [f"c{i}" for i in range(num_columns)]
+        path = write(tmp_path / "t.csv", [",".join(["1"] * num_columns)] * 3, head=",".join(names))
+        source = CountedSource(path, TextFormat(separator=None if num_columns > 1 else ","))
+        source.separator  # noqa: B018 - found out once
+        source.num_opened = 0
+        source.read(names)
+        counts.append(source.num_opened)
+    assert counts[0] == counts[1]
+
+
+def test_a_header_of_a_megabyte(tmp_path):
+    names = [f"{'long' * 50}{i}" for i in range(5000)]
+    lines = [f"{day},{'ab'[day % 2]},{','.join(['1', '2'] * 2500)}" for day in range(20)]
+    path = write(tmp_path / "t.csv", lines, head=f"ts,y,{','.join(names)}")
+    store = prepare(path)
+    assert len(store.schema["numeric"].names) == 5000
 
 
 def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path):

@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 from collections.abc import Collection, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from modyn_bench.data.sources.base import UNREADABLE, Source, kind_of
@@ -54,8 +55,9 @@ class DelimitedSource(Source):
             columns[name] = values if name in verbatim else self._without_missing(values)
         return pa.table(columns), notes
 
+    @cached_property
     def separator(self) -> str:
-        """Return the separator: the configured one, a tab for TSV, else the one that cuts the first lines best."""
+        """The separator: the configured one, a tab for TSV, else the one that cuts the first lines best."""
         if self.text_format.separator is not None:
             return self.text_format.separator
         if kind_of(self.file)[1] == ".tsv":
@@ -71,10 +73,12 @@ class DelimitedSource(Source):
         return max(candidates, key=lambda separator: candidates[separator])
 
     def _header(self) -> list[str]:
-        return [name.strip() for name in self._first_rows(self.separator())[0]]
+        return [name.strip() for name in self._first_rows(self.separator)[0]]
 
     def _first_rows(self, separator: str) -> list[list[str]]:
         head, whole = self.head()
+        while not whole and head.count(b"\n") < 2 and len(head) < _LARGEST_VALUE:  # a long header, or a long first row
+            head, whole = self.head(4 * len(head))
         if b"\x00" in head:
             raise DataError(f"{self.file} is not UTF-8 text: it holds zero bytes, as UTF-16 does; convert it to UTF-8")
         text = head.decode("utf-8-sig", errors="replace")  # what is not UTF-8 is told when the rows are read
@@ -118,7 +122,7 @@ class DelimitedSource(Source):
                         use_threads=False,
                     ),
                     parse_options=pa.csv.ParseOptions(
-                        delimiter=self.separator(),
+                        delimiter=self.separator,
                         quote_char=self.text_format.quote or False,
                         double_quote=self.text_format.quote is not None,
                         newlines_in_values=self.text_format.quote is not None,
@@ -138,7 +142,7 @@ class DelimitedSource(Source):
             shown = ", ".join(f"row {row.number - 1}: {row.actual_columns}" for row in ragged[:5])
             raise DataError(
                 f"{self.file}: {len(ragged):,} row(s) do not have the header's {len(columns)} values ({shown}"
-                f"{', ...' if len(ragged) > 5 else ''}); is dataset.separator={self.separator()!r} right?"
+                f"{', ...' if len(ragged) > 5 else ''}); is dataset.separator={self.separator!r} right?"
             )
         return dict(zip(table.column_names, table.columns, strict=True))
 
@@ -161,7 +165,7 @@ class DelimitedSource(Source):
         """Raise an error if a quoted value holds a line that looks like a row: a quote was left open."""
         import pyarrow.compute as pc
 
-        separator = self.separator()
+        separator = self.separator
         suspects = values.filter(pc.match_substring(values, "\n")).to_pylist() if num_columns > 2 else []
         for value in suspects:
             lines = [line for line in value.splitlines()[1:-1] if line.count(separator) >= num_columns - 1]
