@@ -99,6 +99,7 @@ DAYS = [date(2020, 1, 1 + day % 28) for day in range(40)]
 NOONS = [datetime(2020, 1, 1 + day % 28, 12) for day in range(40)]
 MIDNIGHTS = [datetime(day.year, day.month, day.day) for day in DAYS]
 LIMA = [moment.replace(tzinfo=ZoneInfo("America/Lima")) for moment in NOONS]
+AFTERWARDS = [moment.replace(year=9999) for moment in NOONS]
 AFTERNOONS = [moment.replace(hour=17) for moment in NOONS]
 
 
@@ -127,6 +128,8 @@ AFTERNOONS = [moment.replace(hour=17) for moment in NOONS]
         (pa.array(NOONS, pa.timestamp("us")), pa.array(NOONS, pa.timestamp("ms", "UTC")), NOONS + NOONS),
         (pa.array(LIMA, pa.timestamp("us", "America/Lima")), pa.array(NOONS), AFTERNOONS + NOONS),
         (pa.array(DAYS), pa.array(NOONS), MIDNIGHTS + NOONS),
+        (pa.array(NOONS, pa.timestamp("ns")), pa.array(AFTERWARDS), NOONS + AFTERWARDS),
+        (pa.array(DAYS), pa.array(NOONS, pa.timestamp("ns", "UTC")), MIDNIGHTS + NOONS),
         (pa.array(DAYS, pa.date64()), pa.array(DAYS), DAYS + DAYS),
     ],
 )

@@ -80,6 +80,10 @@ def test_nanoseconds_and_years_far_away_beside_one_another(far, turned):
     assert parse(values) == (expected, [], [])
 
 
+def test_arrow_timestamps_are_cut_downwards():
+    assert parse([-1, 1, -1001], kind=pa.timestamp("ns"))[0] == [-1, 0, -2]
+
+
 def test_numbers_that_read_as_dates_are_dates_and_that_is_noted():
     times, wrong, notes = parse([20191231, 20200229])
     assert times == [micros(datetime(2019, 12, 31)), micros(datetime(2020, 2, 29))]
@@ -104,6 +108,11 @@ def test_numbers_that_read_as_dates_are_dates_and_that_is_noted():
         (["20-01-01", "01/02/20", "1/2/2020", "2020-13-01", "2020-00-10", "2020-01-01 25:00"], None, [*range(6)]),
         (["2020-01-01T10:00+99:00", "2020-01-01 10:00 PM", "0000-01-01", "10000-01-01"], None, [*range(4)]),
         ([date(2020, 1, 1), None], None, [1]),
+        ([2**64 - 1, 2**63, 1], pa.uint64(), [0, 1]),
+        ([2**64 // 10**6 + 1, -(2**62), 1, None], pa.timestamp("s"), [0, 1, 3]),
+        ([2**63 // 10**3 + 1, 1], pa.timestamp("ms", "UTC"), [0]),
+        ([2**63 - 1, 1], pa.timestamp("us"), [0]),
+        ([2**31 - 1, 1], pa.date32(), [0]),
     ],
 )
 def test_unreadable_times_are_found(values, kind, wrong):

@@ -9,6 +9,8 @@ import os
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
@@ -250,6 +252,22 @@ def test_a_header_of_a_megabyte(tmp_path):
     assert len(store.schema["numeric"].names) == 5000
 
 
+@pytest.mark.parametrize("values", [[b"xy"] * 28, [2**60] * 28])
+def test_categories_without_a_name_are_told(tmp_path, values):
+    kind = pa.binary(2) if isinstance(values[0], bytes) else pa.timestamp("us")
+    table = pa.table({"ts": range(28), "x": pa.array(values, kind), "y": [0, 1] * 14})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"feature 'x' .*leave it out with dataset.drop=\[x\]"):
+        prepare(tmp_path / "t.parquet", categorical=["x"])
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n", "\n\n"])
+def test_a_header_alone_has_no_rows(tmp_path, end):
+    (tmp_path / "t.csv").write_bytes(b"ts,x,y" + end.encode())
+    with pytest.raises(DataError, match=r"t\.csv: no rows, only the columns ts, x, y"):
+        prepare(tmp_path / "t.csv")
+
+
 def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf")
     with pytest.raises(DataError, match="is empty"):
@@ -257,8 +275,6 @@ def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path):
 
 
 def test_infinity_has_no_exponent():
-    import pyarrow as pa
-
     assert text_as_numbers(pa.array(["infe5", "inf", "-Infinity", "1e5"])).to_pylist() == [None, np.inf, -np.inf, 1e5]
 
 

@@ -108,7 +108,13 @@ class FeatureColumns:
 
     def _categories(self, name: str, column: pa.Array) -> tuple[NDArray[np.int32], tuple[str, ...]]:
         _refuse_nested(name, column, self._origin)
-        codes, values = encode(column)
+        try:
+            codes, values = encode(column)
+        except (OverflowError, ValueError) as error:  # Python has no name for it
+            raise DataError(
+                f"{self._origin}: feature {name!r} of type {column.type} holds a value that is no category ({error}); "
+                f"leave it out with dataset.drop=[{name}]"
+            ) from error
         num_missing = int(np.count_nonzero(codes < 0))
         if num_missing:
             self._missing_categories[name] = num_missing
@@ -154,7 +160,9 @@ def _hash_values(values: Sequence[str]) -> HashArray:
 def _refuse_nested(name: str, column: pa.Array, origin: str) -> None:
     import pyarrow as pa
 
-    if pa.types.is_nested(column.type) or pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+    kind = column.type
+    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
+    if pa.types.is_nested(kind) or any(holds(kind) for holds in binary):
         raise DataError(
             f"{origin}: feature {name!r} is of type {column.type}, neither number nor category; "
             f"leave it out with dataset.drop=[{name}]"

@@ -20,6 +20,7 @@ UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT_LIMITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
 _EARLIEST, _LATEST = -62_135_596_800 * MICROSECONDS, 253_402_300_799 * MICROSECONDS  # years 1 to 9999
 _LARGEST = _LATEST * 1e3  # in nanoseconds; what is larger is no time in any unit
+_LARGEST_INT = int(np.iinfo(np.int64).max)
 _UNREADABLE = np.iinfo(np.int64).min
 
 Times = tuple[IntArray, NDArray[np.bool_], list[str]]
@@ -68,10 +69,10 @@ def _from_column(
     column: pa.Array, name: str, unit: str, deciding: NDArray[np.bool_], origin: str, notes: list[str]
 ) -> IntArray:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        moments = column.cast(pa.timestamp("us", tz=getattr(column.type, "tz", None)), safe=False)
-        return _nulls_unreadable(moments.cast(pa.int64()))
+        return _from_moments(column)
     if is_text(column.type):
         numbers = _numbers(column)
         if np.isnan(numbers[deciding & ~_nulls(column)]).any():
@@ -80,11 +81,29 @@ def _from_column(
                 return as_dates
         return _from_numbers(numbers, None, name, unit, deciding, notes)  # most are numbers, the others unreadable
     if is_number(column.type):
+        if pa.types.is_uint64(column.type):
+            column = pc.if_else(pc.greater(column, pa.scalar(_LARGEST_INT, pa.uint64())), None, column)
         exact = column.cast(pa.int64()) if pa.types.is_integer(column.type) else None
         return _from_numbers(_numbers(column), exact, name, unit, deciding, notes)
     raise DataError(
         f"{origin}: the timestamp column {name!r} is of type {column.type}; expected dates, text or numbers"
     )
+
+
+def _from_moments(column: pa.Array) -> IntArray:
+    """Return the microseconds of Arrow dates or timestamps, cut downwards; Arrow's own cast would wrap around."""
+    import pyarrow as pa
+
+    if pa.types.is_date32(column.type):
+        ticks, factor = column.cast(pa.int32()).cast(pa.int64()), 86_400 * MICROSECONDS
+    else:
+        per_second = UNITS["ms" if pa.types.is_date64(column.type) else column.type.unit]
+        ticks, factor = column.cast(pa.int64()), int(MICROSECONDS / per_second)
+    counts = _nulls_unreadable(ticks)
+    if factor == 0:  # nanoseconds
+        return np.where(counts == _UNREADABLE, counts, counts // 1000)
+    fits = (counts >= _EARLIEST // factor) & (counts <= _LATEST // factor)
+    return np.where(fits, np.where(fits, counts, 0) * factor, _UNREADABLE)
 
 
 def _from_iso(column: pa.Array) -> IntArray:

@@ -103,6 +103,8 @@ class DelimitedSource(Source):
         import pyarrow as pa
         import pyarrow.csv
 
+        if self.head()[1] and len(self._first_rows(self.separator)) == 1:  # Arrow wants a line end behind the header
+            return {column: pa.chunked_array([], pa.large_string()) for column in wanted}
         ragged: list[Any] = []
 
         def collect(row: Any) -> str:  # noqa: ANN401 - Arrow's InvalidRow

@@ -12,15 +12,15 @@ from modyn_bench.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_UNITS = ("s", "ms", "us", "ns")
+_UNITS = ("s", "ms", "us")
 
 
 def concatenate(tables: Sequence[pa.Table], files: Sequence[Path], *, exact: Collection[str]) -> pa.Table:
     """Return the rows of tables with the same columns, one table behind the other.
 
     Columns are decoded if they are dictionaries. Where a column's types differ, integers and floats become the wider of
-    them, dates and timestamps become timestamps of the finest unit (in UTC if one of them has a time zone; one without
-    is UTC), and a column without a value takes any type.
+    them, dates and timestamps become timestamps of the finest unit, which is microseconds (in UTC if one of them has a
+    time zone; one without is UTC), and a column without a value takes any type.
 
     Args:
         tables: The tables, of the columns of the first.
@@ -117,7 +117,9 @@ def _common_time(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
     if pa.types.is_date(one) and pa.types.is_date(other):
         return pa.date32()
-    unit = max((getattr(kind, "unit", "s") for kind in (one, other)), key=_UNITS.index)
+    units = [kind.unit for kind in (one, other) if pa.types.is_timestamp(kind)]
+    unit = max((unit for unit in units if unit in _UNITS), key=_UNITS.index, default="us")
+    unit = "us" if "ns" in units else unit
     zone = any(getattr(kind, "tz", None) is not None for kind in (one, other))
     return pa.timestamp(unit, "UTC" if zone else None)
 
@@ -138,6 +140,8 @@ def _cast(name: str, column: pa.ChunkedArray, kind: pa.DataType, file: Path, *, 
     try:
         if pa.types.is_date(plain) and pa.types.is_timestamp(kind):
             column = column.cast(pa.timestamp(kind.unit))
+        if pa.types.is_timestamp(plain) and plain.unit == "ns":
+            return column.cast(kind, safe=False)  # cuts to microseconds
         if is_number(plain) and pa.types.is_floating(kind):
             return _as_floats(column, is_exact=is_exact)
         return column.cast(kind)
