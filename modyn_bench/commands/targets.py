@@ -7,9 +7,11 @@ them would load torch: their modules are found on the path and their sources par
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
@@ -20,7 +22,7 @@ from types import ModuleType
 from typing import Any
 
 from modyn_bench.commands.messages import listed, nearest
-from modyn_bench.commands.schema import check_value
+from modyn_bench.commands.schema import check_value, field_hints
 from modyn_bench.errors import RequestError
 
 _OF_HYDRA = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
@@ -139,6 +141,9 @@ def signature_of(target: Callable[..., object]) -> Signature:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY)
     ]
     hints = {p.name: p.annotation for p in named if p.annotation is not p.empty and not isinstance(p.annotation, str)}
+    if isinstance(target, type) and dataclasses.is_dataclass(target):
+        with suppress(NameError):  # fields that are inherited are annotated in the words of another module
+            hints = {name: hint for name, hint in field_hints(target).items() if name in signature.parameters}
     required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
     return Signature(tuple(p.name for p in named), required, inspect.Parameter.VAR_KEYWORD in kinds, hints)
 

@@ -70,7 +70,7 @@ class SplitRule:
             threshold = np.uint64(min(int(self.fraction * 2.0**64), 2**64 - 1))
             return combine(content, np.uint64(derive_seed(self.seed, "test_split", "hash"))) < threshold
         if isinstance(self.block, int):
-            blocks = np.arange(len(timestamps)) // self.block
+            blocks = np.arange(len(timestamps)) // min(self.block, len(timestamps) + 1)
         else:
             blocks = timestamps // parse_duration(self.block, "dataset.test_block")
         offset = derive_seed(self.seed, "test_split", "block") / 2.0**63

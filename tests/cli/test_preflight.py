@@ -95,6 +95,28 @@ def test_a_wrong_override_is_answered_with_the_key_and_what_was_expected(overrid
     assert "Config search path" not in message
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("dataset.label=7", "dataset.label=7 must be text; write dataset.label='\"7\"' for text"),
+        ("dataset.label=null", "dataset.label=None must be text"),
+        ("dataset.path=null", "dataset.path=None must be text"),
+        ("dataset.drop=[x,8]", "dataset.drop[1]=8 must be text"),
+        ("dataset.separator=5", "dataset.separator=5 must be text or null"),
+        ("dataset.missing_values=null", "dataset.missing_values=None must be a list"),
+        ("dataset.missing_values=NA", "dataset.missing_values='NA' must be a list"),
+        ("dataset.label_threshold=some", "dataset.label_threshold='some' must be a number or null"),
+        ("dataset.test_fraction=many", "dataset.test_fraction='many' must be a number"),
+        ("dataset.split_seed=one", "dataset.split_seed='one' must be a whole number"),
+        ("dataset.max_tokens=1.5", "dataset.max_tokens=1.5 must be a whole number"),
+    ],
+)
+def test_a_value_of_another_type_for_a_table(tmp_path: Path, override: str, expected: str):
+    (tmp_path / "t.csv").write_text("ts,x,7\n1,2,3\n")
+    table = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.timestamp=ts", "dataset.label=x"]
+    assert expected in refusal(*table, override)
+
+
 def test_all_problems_are_told_at_once():
     message = refusal(
         "sede=1", "+bogus=1", "training.epochs=x", "trigger=tiem", "selector.ratio=3", "dataset.split_sed=1"

@@ -109,3 +109,8 @@ def test_pairs_are_ordered_and_parts_are_named():
     assert combine(a, b) != combine(b, a)
     assert content_hash(1, [("x", a), ("y", b)]) == content_hash(1, [("y", b), ("x", a)])
     assert content_hash(1, [("x", a), ("y", b)]) != content_hash(1, [("x", b), ("y", a)])
+
+
+def test_a_block_longer_than_any_number():
+    times = np.arange(10)
+    assert len(set(SplitRule("block", 0.5, block=10**30).held_out(times.astype(np.uint64), times).tolist())) == 1

@@ -653,6 +653,8 @@ def test_values_that_stand_for_missing_ones_can_be_chosen(tmp_path):
         ({"categorical": ["y"]}, "dataset.categorical names 'y', which is no feature"),
         ({"classes": ["a", "b"], "label_threshold": 3}, "exclude one another"),
         ({"separator": ",,"}, "dataset.separator=',,' must be one ASCII character"),
+        ({"quote": "\n"}, r"dataset.quote='\\n' ends lines"),
+        ({"separator": "'", "quote": "'"}, "dataset.separator and dataset.quote are both"),
         ({"quote": "«"}, "dataset.quote='«' must be one ASCII character"),
         ({"max_tokens": 0}, "dataset.max_tokens=0"),
         ({"test_fraction": 2}, "dataset.test_fraction=2"),

@@ -60,6 +60,10 @@ class TextFormat:
             value = getattr(self, key)
             if value is not None and len(value.encode()) != 1:
                 raise RequestError(f"dataset.{key}={value!r} must be one ASCII character, or null")
+            if value is not None and value in "\r\n\0":
+                raise RequestError(f"dataset.{key}={value!r} ends lines or strings; it must be another character")
+        if self.separator is not None and self.separator == self.quote:
+            raise RequestError(f"dataset.separator and dataset.quote are both {self.quote!r}: one must be another")
 
 
 class Source(ABC):
