@@ -206,27 +206,39 @@ def _output_of(column: Column) -> OutputColumn:
     return OutputColumn(np.dtype(np.float32 if floating else np.int64), column.shape)
 
 
-def _chunks(array: NDArray[Any], keys: IntArray) -> Iterator[NDArray[Any]]:
+def _chunks(array: NDArray[Any], keys: IntArray, unit: FloatArray | None = None) -> Iterator[NDArray[Any]]:
     for start in range(0, len(keys), _FIT_ROWS):
-        yield array[keys[start : start + _FIT_ROWS]]
+        values = array[keys[start : start + _FIT_ROWS]]
+        yield values if unit is None else values / unit
 
 
-def _fit_scale(array: NDArray[Any], keys: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Return mean and standard deviation of the finite values of each feature, in two passes over the samples."""
+def _fit_scale(array: NDArray[Any], keys: IntArray, unit: FloatArray | None = None) -> tuple[FloatArray, FloatArray]:
+    """Return mean and standard deviation of the finite values of each feature, in two passes over the samples.
+
+    Where sums or squares exceed what a float holds, features are measured in powers of two, ``unit``, of their size.
+    """
     num_features = array.shape[1]
     count, total, squares = np.zeros(num_features), np.zeros(num_features), np.zeros(num_features)
     low, high = np.full(num_features, np.inf), np.full(num_features, -np.inf)
-    for values in _chunks(array, keys):
+    for values in _chunks(array, keys, unit):
         finite = np.isfinite(values)
         count += finite.sum(axis=0)
-        total += np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            total += np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
         low = np.minimum(low, np.where(finite, values, np.inf).min(axis=0))
         high = np.maximum(high, np.where(finite, values, -np.inf).max(axis=0))
     mean = total / np.maximum(count, 1)
-    for values in _chunks(array, keys):
-        deviation = np.where(np.isfinite(values), values - mean, 0)
-        squares += np.square(deviation).sum(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for values in _chunks(array, keys, unit):
+            deviation = np.where(np.isfinite(values), values - mean, 0)
+            squares += np.square(deviation).sum(axis=0)
     scale = np.sqrt(squares / np.maximum(count, 1))
+    if unit is None and not np.isfinite([mean, scale]).all():
+        size = np.where(count > 0, np.maximum(np.abs(low), np.abs(high)), 1.0)
+        unit = np.ldexp(1.0, np.frexp(size)[1] - 1)
+        return _fit_scale(array, keys, unit)
+    if unit is not None:
+        mean, scale = mean * unit, scale * unit
     return mean, np.where((low < high) & (scale > 0), scale, 1.0)
 
 

@@ -139,3 +139,14 @@ def test_a_sample_comes_out_the_same_whatever_its_neighbours(size, seed):
     part = fitted.transform({"numeric": numeric[:size], "categorical": codes[:size]})
     for name, array in part.items():
         assert array.tobytes() == whole[name][:size].tobytes()
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300, 1.6e308])
+def test_numbers_whose_squares_are_beyond_floats_are_scaled_too(size):
+    plain = np.array([[1.0, 3.0], [-0.5, np.nan], [0.25, 4.5], [np.nan, 9.0]])
+    array = plain * np.array([size / 2, 1.0])
+    keys = np.arange(len(array))
+    expected = Preprocessor.fit(schema_of(2), split_of(numeric=plain), keys).transform({"numeric": plain})["numeric"]
+    fitted = Preprocessor.fit(schema_of(2), split_of(numeric=array), keys)
+    np.testing.assert_allclose(fitted.transform({"numeric": array})["numeric"], expected, rtol=1e-6)
+    json.dumps(fitted.to_json(), allow_nan=False)
