@@ -116,3 +116,15 @@ def test_lists_of_nothing_are_told(tmp_path):
         prepare(tmp_path / "t.jsonl")
     with pytest.raises(DataError, match="parts: "):
         prepare(tmp_path / "parts")
+
+
+def test_lists_in_lists_without_end_are_told(tmp_path):
+    deep = '{"ts": 1, "x": ' + "[" * 100_000 + "]" * 100_000 + "}\n"
+    (tmp_path / "t.jsonl").write_text(deep)
+    with pytest.raises(DataError, match=r"t\.jsonl, line 1: no JSON \(maximum recursion"):
+        prepare(tmp_path / "t.jsonl")
+    write(tmp_path / "t.jsonl", rows(2000))
+    with (tmp_path / "t.jsonl").open("a") as file:
+        file.write(deep)
+    with pytest.raises(DataError, match=r"t\.jsonl"):
+        prepare(tmp_path / "t.jsonl")

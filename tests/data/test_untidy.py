@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import os
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -272,6 +273,19 @@ def test_a_file_of_a_byte_order_mark_alone_is_empty(tmp_path):
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf")
     with pytest.raises(DataError, match="is empty"):
         prepare(tmp_path / "t.csv")
+
+
+def test_96_bit_times_beyond_2262(tmp_path):
+    times = [datetime(2020, 1, 1, tzinfo=UTC)] * 39 + [datetime(9999, 12, 31, tzinfo=UTC)]
+    table = pa.table({"ts": pa.array(times, pa.timestamp("us")), "x": range(40), "y": [0, 1] * 20})
+    pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True)
+    store = prepare(tmp_path / "t.parquet")
+    seconds = {int(second) for split in store.splits.values() for second in split.timestamps}
+    assert seconds == {int(time.timestamp()) for time in times}
+
+
+def test_a_number_has_one_sign():
+    assert text_as_numbers(pa.array(["++1", "+-1", "-+1", "+1", "-1", "+.5"])).to_pylist() == [None] * 3 + [1, -1, 0.5]
 
 
 def test_infinity_has_no_exponent():

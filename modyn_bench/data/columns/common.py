@@ -126,9 +126,11 @@ def text_as_numbers(column: pa.Array) -> pa.Array:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    bare = pc.utf8_ltrim(pc.utf8_trim_whitespace(column), characters="+")
-    written = pc.match_substring_regex(bare, r"^-?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity)$", ignore_case=True)
-    return pc.if_else(written, bare, None).cast(pa.float64())
+    bare = pc.utf8_trim_whitespace(column)
+    written = pc.match_substring_regex(
+        bare, r"^[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf|infinity)$", ignore_case=True
+    )
+    return pc.utf8_ltrim(pc.if_else(written, bare, None), characters="+").cast(pa.float64())
 
 
 def sorted_values(values: Iterable[str]) -> list[str]:

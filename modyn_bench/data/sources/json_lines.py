@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _HEAD_ROWS = 1000
 _HEAD_BYTES = 1 << 22
 _BLOCK_BYTES = 1 << 26
-_KINDS = {str: "string", int: "number", float: "number", bool: "boolean", list: "list", dict: "object"}
+_KINDS = {str: "string", int: "number", float: "number", bool: "boolean", list: "list", dict: "nested object"}
 
 
 class JsonLinesSource(Source):
@@ -138,7 +138,7 @@ class JsonLinesSource(Source):
             row = json.loads(line)
         except UnicodeDecodeError as error:
             raise DataError(f"{self.file}, line {number}: not UTF-8 ({error.reason}); convert it to UTF-8") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{self.file}, line {number}: no JSON ({error})") from error
         if not isinstance(row, dict):
             raise DataError(f"{self.file}, line {number}: a JSON {type(row).__name__}; expected an object")

@@ -33,7 +33,9 @@ class ParquetSource(Source):
         import pyarrow.parquet as pq
 
         try:
-            return pq.ParquetFile(self.file).read(columns=list(names)), []
+            # Old writers' 96-bit times are nanoseconds to Arrow, which wrap around after 2262, unless it is told.
+            file = pq.ParquetFile(self.file, coerce_int96_timestamp_unit="us")
+            return file.read(columns=list(names)), []
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 
