@@ -201,3 +201,9 @@ def test_types_of_json_lines_that_cannot_be_one_are_told(tmp_path):
     parts = folder(tmp_path, [WORDS, NUMBERS], write_rows, "jsonl")
     with pytest.raises(DataError, match=r"p1\.jsonl: column 'x' is of type int64, but in p0\.jsonl of type string"):
         prepare(parts)
+
+
+def test_labels_that_are_lists_are_told(tmp_path):
+    parts = folder(tmp_path, [[["a"], ["b"]] * 20, [["a"], None] * 10], write_rows, "jsonl")
+    with pytest.raises(DataError, match="the label column 'x' is of type list"):
+        prepare(parts, label="x", invalid_rows="drop")

@@ -157,6 +157,15 @@ def test_words_are_no_times(tmp_path, word):
     assert num_rows(prepare(path, invalid_rows="drop")) == 28
 
 
+@pytest.mark.parametrize("options", [{}, {"categorical": ["x"]}])
+def test_a_column_of_nan_alone_has_no_value(tmp_path, options):
+    table = pa.table({"ts": range(28), "x": [np.nan] * 28, "z": range(28), "y": [0, 1] * 14})
+    pq.write_table(table, tmp_path / "t.parquet")
+    store = prepare(tmp_path / "t.parquet", **options)
+    assert [column.names for column in store.schema.columns] == [("z",)]
+    assert any("feature 'x' has no value at all" in note for note in store.notes)
+
+
 def test_a_column_that_only_dropped_rows_fill_is_left_out(tmp_path):
     lines = [f"2020-01-{day:02},{day},,{'ab'[day % 2]}" for day in range(1, 29)]
     store = prepare(write(tmp_path / "t.csv", [*lines, "never,1,word,a"], head="ts,x,gap,y"), invalid_rows="drop")

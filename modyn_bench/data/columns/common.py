@@ -93,6 +93,16 @@ def joined(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 or pa.types.is_nested(kind) else column.combine_chunks()
 
 
+def is_empty(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether a column has no value at all; NaN is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        return bool(pc.all(pc.is_null(column, nan_is_null=True), min_count=0).as_py())
+    return bool(column.null_count == len(column))
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type holds strings."""
     import pyarrow as pa

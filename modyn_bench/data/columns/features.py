@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.data.columns.common import as_number, encode, is_number, is_text, joined, row_numbers
+from modyn_bench.data.columns.common import as_number, encode, is_empty, is_number, is_text, joined, row_numbers
 from modyn_bench.data.hashing import HashArray, hash_numbers, hash_texts
 from modyn_bench.data.ingest import Gather, GatherBytes, array_gather
 from modyn_bench.data.store import MISSING, Column
@@ -62,7 +62,7 @@ class FeatureColumns:
         codes: dict[str, tuple[NDArray[np.int32], tuple[str, ...]]] = {}
         for name in names:
             column = joined(table[name])
-            if table[name].null_count == table.num_rows:
+            if is_empty(table[name]):
                 self._hashes[name] = hash_numbers(np.full(table.num_rows, np.nan))
                 self.notes.append(f"feature {name!r} has no value at all and is left out")
             elif name in categorical or (is_text(column.type) and name not in numeric):

@@ -39,12 +39,8 @@ def encode_labels(
     Raises:
         DataError: If there is a single class, a label that is not declared, or a column that holds no classes.
     """
-    import pyarrow as pa
-
-    column = joined(table[name])
     at = f"{origin}: the label column {name!r}"
-    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
-        raise DataError(f"{at} is of type {column.type}; expected text, numbers or booleans")
+    column = _plain(table, name, at)
     if is_text(column.type):
         column = _whole_numbers(column)
     if threshold is not None:
@@ -60,15 +56,27 @@ def missing_labels(table: pa.Table, name: str, *, origin: str) -> NDArray[np.boo
     """Return which rows have no label, shape (n,).
 
     Raises:
-        DataError: If none has one.
+        DataError: If none has one, or the column holds no classes.
     """
     import pyarrow.compute as pc
 
-    null = pc.is_null(joined(table[name]), nan_is_null=True)
+    at = f"{origin}: the label column {name!r}"
+    if table[name].null_count == table.num_rows:
+        raise DataError(f"{at} is empty: every label is missing")
+    null = pc.is_null(_plain(table, name, at), nan_is_null=True)
     missing: NDArray[np.bool_] = np.asarray(null.to_numpy(zero_copy_only=False), dtype=bool)
     if missing.all():
-        raise DataError(f"{origin}: the label column {name!r} is empty: every label is missing")
+        raise DataError(f"{at} is empty: every label is missing")
     return missing
+
+
+def _plain(table: pa.Table, name: str, at: str) -> pa.Array:
+    import pyarrow as pa
+
+    column = joined(table[name])
+    if not (is_text(column.type) or is_number(column.type) or pa.types.is_boolean(column.type)):
+        raise DataError(f"{at} is of type {column.type}; expected text, numbers or booleans")
+    return column
 
 
 def _whole_numbers(column: pa.Array) -> pa.Array:

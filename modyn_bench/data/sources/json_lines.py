@@ -105,12 +105,12 @@ class JsonLinesSource(Source):
 
         with self.open() as stream:
             lines = (self._parse(line, number) for number, line in enumerate(stream, start=1) if line.strip())
-            values = [row.get(name) for row in lines]
+            values = [None if (value := row.get(name)) != value else value for row in lines]  # NaN is no value
         if len(values) != num_rows:
             raise DataError(f"{self.file}: {num_rows:,} rows in {len(values):,} lines; expected one object a line")
         if all(value is None or (isinstance(value, int) and abs(value) < 10**38) for value in values):
             return pa.array(values, pa.decimal128(38, 0))
-        return pa.array([None if value is None or value != value else written(value) for value in values])  # NaN
+        return pa.array([None if value is None else written(value) for value in values])
 
     def _find_bad_line(self) -> None:
         """Raise an error that names the first line that is no JSON object, or a key that changes its type.

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modyn_bench.data.columns.common import LARGEST_EXACT, is_number, is_text
+from modyn_bench.data.columns.common import LARGEST_EXACT, is_empty, is_number, is_text
 from modyn_bench.errors import DataError
 
 if TYPE_CHECKING:
@@ -72,18 +72,9 @@ def _plain(column: pa.ChunkedArray) -> pa.DataType:
     import pyarrow as pa
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if column.null_count == len(column) or (pa.types.is_floating(kind) and _has_only_nan(column)):
+    if is_empty(column):
         return pa.null()
     return pa.large_string() if is_text(kind) else kind
-
-
-def _has_only_nan(column: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_dictionary(column.type):
-        return False
-    return bool(pc.all(pc.is_null(column, nan_is_null=True)).as_py())
 
 
 def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType | None:
