@@ -123,12 +123,28 @@ def decision_records(
         )
 
 
+def check_kind(value: object, kind: type, policy: Trigger | Selector, method: str) -> None:
+    """Check that a policy's method returned what it has to.
+
+    Raises:
+        ContractError: If it did not.
+    """
+    if not isinstance(value, kind):
+        role = "trigger" if isinstance(policy, Trigger) else "selector"
+        found = "None" if value is None else f"a {type(value).__name__}"
+        raise ContractError(
+            f"{role} {policy.name} ({type(policy).__name__}): {method} returned {found}, but must return a "
+            f"{kind.__name__}"
+        )
+
+
 def check_decision_point(point: DecisionPoint, trigger: Trigger, cursor: Cursor, arrivals: Arrivals) -> None:
     """Check that a decision lies within the arrivals and further on than the last one, and note it.
 
     Raises:
         ContractError: If it does not.
     """
+    check_kind(point, DecisionPoint, trigger, "next_decision")
     num_arrivals = len(arrivals)
     first = 1 - point.side  # after the first sample at the earliest, or before it
     if not first <= point.position <= num_arrivals - point.side:
@@ -160,6 +176,7 @@ def check_selection(selection: Selection, selector: Selector, first_key: int, nu
     Raises:
         ContractError: If it does not.
     """
+    check_kind(selection, Selection, selector, "select")
     name = f"selector {selector.name} ({type(selector).__name__})"
     keys, weights = selection.keys, selection.weights
     if not (isinstance(keys, np.ndarray) and isinstance(weights, np.ndarray) and keys.dtype == np.int64):

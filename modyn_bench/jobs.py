@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, TrainingConfig, evaluation_config, section
 from modyn_bench.data.recipes.base import Recipe
@@ -18,6 +18,9 @@ from modyn_bench.observer import Observer, Status
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.runs.evaluations import write_config
 from modyn_bench.runs.identity import evaluation_id
+
+if TYPE_CHECKING:
+    from modyn_bench.training.trainer import ModelTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +89,20 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         "notes": list(store.notes),
         "split": evaluation.split,
     }
+    trainer = None
+    if not RunDirectory.is_done(Path(config["root"]), config=config, fingerprint=store.fingerprint):
+        trainer = _trainer(config, store)
+        trainer.rehearse()
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset
     ) as run:
         if run.done:
             return _show(run, config, evaluation)
+        trainer = trainer or _trainer(config, store)
         keep_probabilities = _as_before(run, keep_probabilities)
         print(*(f"{store.name}: {note}" for note in store.notes), sep="\n", flush=True)
         with _observed(config, store, sweep) as observers:
-            _train(run, config, store, evaluation, keep_probabilities, observers)
+            _train(run, config, store, trainer, evaluation, keep_probabilities, observers)
             _conclude(run, evaluation, observers)
         run.mark_done()  # when the observers have closed: a kill before this has them log anew
         return JobResult("finished", run.path, _summary(run.path))
@@ -132,10 +140,23 @@ def _as_before(run: RunDirectory, keep_probabilities: bool) -> bool:
     return kept
 
 
+def _trainer(config: Mapping[str, Any], store: SampleStore) -> ModelTrainer:
+    from modyn_bench.training.trainer import ModelTrainer
+
+    return ModelTrainer(
+        model=config["model"],
+        config=section(TrainingConfig, config["training"]),
+        schema=store.schema,
+        split=store.splits["train"],
+        seed=int(config["seed"]),
+    )
+
+
 def _train(
     run: RunDirectory,
     config: Mapping[str, Any],
     store: SampleStore,
+    trainer: ModelTrainer,
     evaluation: EvaluationConfig,
     keep_probabilities: bool,
     observers: Sequence[Observer],
@@ -144,7 +165,6 @@ def _train(
     from hydra.utils import instantiate
 
     from modyn_bench.pipeline import Pipeline
-    from modyn_bench.training.trainer import ModelTrainer
 
     training = section(TrainingConfig, config["training"])
     test = store.splits[evaluation.split]
@@ -154,9 +174,7 @@ def _train(
         store=store,
         trigger=instantiate(dict(config["trigger"]), _convert_="all"),
         selector=instantiate(dict(config["selector"]), _convert_="all"),
-        trainer=ModelTrainer(
-            model=config["model"], config=training, schema=store.schema, split=store.splits["train"], seed=seed
-        ),
+        trainer=trainer,
         run=run,
         replay=section(ReplayConfig, config["replay"]),
         evaluation=evaluation,

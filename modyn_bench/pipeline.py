@@ -9,7 +9,14 @@ from functools import partial
 
 import numpy as np
 
-from modyn_bench.bookkeeping import Cursor, StageClock, check_decision_point, check_selection, decision_records
+from modyn_bench.bookkeeping import (
+    Cursor,
+    StageClock,
+    check_decision_point,
+    check_kind,
+    check_selection,
+    decision_records,
+)
 from modyn_bench.config import EvaluationConfig, ReplayConfig
 from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
@@ -24,6 +31,7 @@ from modyn_bench.training.trainer import ModelTrainer, TrainedModel
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.types import (
     Arrivals,
+    Decision,
     DecisionRecord,
     IntArray,
     ModelRecord,
@@ -136,6 +144,7 @@ class Pipeline:
         passes = self.view.forward_passes
         with self.clock.measure("decide"):
             decision = self.trigger.decide(self.view)
+            check_kind(decision, Decision, self.trigger, "decide")
         passes = self.view.forward_passes - passes
         self.clock.add("decide", forward_passes=passes)
         self.cursor.num_empty_periods += decision.num_empty_periods

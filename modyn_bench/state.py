@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from modyn_bench.errors import RunError
+from modyn_bench.errors import ContractError, RunError
 from modyn_bench.types import State
 
 _PLAIN = (int, float, str, bool, type(None), list, dict, np.ndarray)
@@ -35,11 +35,18 @@ class Stateful:
         """Return a copy of the whole state: numbers, strings, ``None``, lists and dictionaries of these, arrays."""
         state: State = {}
         for name in self.state_fields:
+            if not hasattr(self, name):
+                raise ContractError(
+                    f"{type(self).__name__}.state_fields names {name!r}, but there is no such attribute"
+                )
             value = getattr(self, name)
             if isinstance(value, np.generic):
                 value = value.item()
             if not isinstance(value, _PLAIN):
-                raise TypeError(f"{type(self).__name__}.{name} holds a {type(value).__name__}, which no state may hold")
+                raise ContractError(
+                    f"{type(self).__name__}.{name} holds a {type(value).__name__}, which no state may hold: numbers, "
+                    "texts, None, lists and dictionaries of these, and arrays can be saved"
+                )
             state[name] = copy.deepcopy(value)
         return state
 

@@ -95,6 +95,11 @@ class RunDirectory:
             lock.release()
             raise
 
+    @staticmethod
+    def is_done(root: Path, *, config: Mapping[str, Any], fingerprint: str) -> bool:
+        """Say whether a run is complete, without opening it."""
+        return (root / run_id(config, fingerprint) / DONE).exists()
+
     @classmethod
     def reopen(cls, path: Path) -> RunDirectory:
         """Open a run directory that exists, under the configuration that its manifest holds.

@@ -1,6 +1,7 @@
 """Which runs are the same: ids from all that can change a result, and from nothing else.
 
-``run_id`` covers every key of the resolved configuration and the content fingerprint of the source. Left out are
+``run_id`` covers every key of the resolved configuration, the content fingerprint of the source, and the code of the
+user's own that the configuration names: who edits a policy gets a new run. Left out are
 places (root, data_dir, the dataset's paths: the fingerprint stands for what lies there), what only watches (logger,
 hydra, the experiment's name), what changes speed or disk space alone (replay.chunk_size, runs.keep_models), and the
 evaluation, which is made from kept predictions and has an id of its own; of it only ``batch_size`` and ``split``
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from modyn_bench.errors import RequestError
+from modyn_bench.runs.own_code import own_code
 
 ADDED: dict[tuple[str, str], object] = {}
 """Keys that later versions added, with their value at introduction: ``(where, key) -> value``.
@@ -71,7 +73,9 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
     training = kept.get("training")
     if isinstance(training, Mapping) and training.get("initial_weights") is not None:
         kept["training"] = {**training, "initial_weights": _content(training["initial_weights"])}
-    return _hash({"config": _canonical(kept, ""), "fingerprint": fingerprint})
+    everything: dict[str, object] = {"config": _canonical(kept, ""), "fingerprint": fingerprint}
+    code = own_code(kept)
+    return _hash(everything | {"code": code} if code else everything)
 
 
 def evaluation_id(evaluation: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from modyn_bench.runs.files import damaged, read_json
 from modyn_bench.runs.identity import identity, run_id
+from modyn_bench.runs.own_code import own_code
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -41,6 +42,7 @@ def new_manifest(config: Mapping[str, Any], fingerprint: str, dataset: Mapping[s
         "wandb_id": f"{own_id}-{uuid.uuid4().hex[:8]}",
         "config": dict(config),
         "fingerprint": fingerprint,
+        "code": own_code(config),
         "dataset": dict(dataset),
         "versions": _versions(),
         "git": _git_state(),

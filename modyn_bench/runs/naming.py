@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
     for part, options in zip(parts, differing(rest), strict=True):
         part.extend(options)
     _tell_apart(parts, [f"data={manifest['fingerprint'][:6]}" for manifest in manifests])
+    _tell_apart(parts, [f"code={_digest(manifest.get('code'))}" for manifest in manifests])
     parts = _points(manifests, parts) or parts
     if seeds and len({manifest["config"].get("seed") for manifest in manifests}) > 1:
         for part, manifest in zip(parts, manifests, strict=True):
@@ -117,6 +119,11 @@ def differing(options: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     last = Counter(key.rpartition(".")[2] for key in differing)
     short = {key: key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in differing}
     return [[f"{short[key]}={_text(option[key])}" for key in differing if key in option] for option in options]
+
+
+def _digest(code: object) -> str:
+    """Return a short name of the user's own code that a run used."""
+    return hashlib.sha256(json.dumps(code or {}, sort_keys=True).encode()).hexdigest()[:6]
 
 
 def _tell_apart(parts: list[list[str]], words: Sequence[str]) -> None:

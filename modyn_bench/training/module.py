@@ -129,11 +129,7 @@ class TrainingModule(pl.LightningModule):
         outputs = self._forward(as_input(batch.inputs, device, self._dtype_of_inputs))
         logits = check_outputs(outputs, len(batch), self._num_classes, self.model)
         losses = self._loss(logits.float(), batch.labels.to(device))
-        if losses.shape != (len(batch),):
-            raise RequestError(
-                f"training.loss returned shape {tuple(losses.shape)} for {len(batch)} samples, but one loss per sample "
-                "is needed: give a loss that takes reduction=none"
-            )
+        check_losses(losses, len(batch), self.model)
         if batch.weights is not None:
             losses = losses * batch.weights.to(device)
         return losses.sum() * batch.scale
@@ -158,3 +154,21 @@ class TrainingModule(pl.LightningModule):
     def _clip(self) -> None:
         if self._config.clip_norm is not None:
             clip_gradients(self.model, self._config.clip_norm)
+
+
+def check_losses(losses: torch.Tensor, num_samples: int, model: nn.Module) -> None:
+    """Check that there is one loss per sample, which can be passed backward.
+
+    Raises:
+        RequestError: If not.
+    """
+    if losses.shape != (num_samples,):
+        raise RequestError(
+            f"training.loss returned shape {tuple(losses.shape)} for {num_samples} samples, but one loss per sample "
+            "is needed: give a loss that takes reduction=none"
+        )
+    if not losses.requires_grad:
+        raise RequestError(
+            f"the outputs of model {type(model).__name__} do not depend on a parameter that is trained: its forward "
+            "must not detach them, and some parameter must require a gradient"
+        )

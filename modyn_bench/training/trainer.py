@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,18 +17,25 @@ from torch import nn
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
-from modyn_bench.errors import RunError
-from modyn_bench.inference.forward import model_dtype
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.inference.forward import as_input, check_outputs, model_dtype, torch_device
 from modyn_bench.models.build import build_model
 from modyn_bench.seeding import forked_global_state
 from modyn_bench.training import files
 from modyn_bench.training.batches import TrainingBatches
 from modyn_bench.training.lightning import run_lightning
-from modyn_bench.training.module import TrainingModule
-from modyn_bench.training.optimizers import OptimizerState, optimizer_states
+from modyn_bench.training.module import TrainingModule, check_losses
+from modyn_bench.training.optimizers import (
+    OptimizerState,
+    build_optimizers,
+    build_schedules,
+    optimizer_states,
+)
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.targets import make
 from modyn_bench.types import Selection
+
+_REHEARSED = 64  # samples that a rehearsal fits preprocessing on
 
 
 @dataclass
@@ -83,6 +91,41 @@ class ModelTrainer:
         self._untrained: tuple[object, nn.Module] | None = None  # the module last built, and what it was built from
         self._loss = make(config.loss, "training.loss", reduction="none", **_options(config.loss))
         torch.set_num_threads(config.threads)
+
+    def rehearse(self) -> None:
+        """Check, before anything is trained, that device, model, data, loss, optimisers and schedule go together.
+
+        A model is built from the first samples and passes two of them forward; nothing of it stays.
+
+        Raises:
+            RequestError: If they do not.
+        """
+        device = torch_device(self.config.accelerator)
+        keys = np.arange(min(len(self._split), _REHEARSED), dtype=np.int64)
+        preprocessor = Preprocessor.fit(self._schema, self._split, keys)
+        module = self._build(preprocessor, -1).to(device)
+        self._untrained = None
+        if self.config.initial_weights is not None and self.config.start_from != "scratch":
+            files.read_initial_weights(module, Path(self.config.initial_weights))
+        plan = TrainingPlan(len(self._split), self.config, self._seed, 0)
+        optimizers = build_optimizers(self.config.optimizer, module)
+        steps = plan.num_optimizer_steps
+        build_schedules(self.config.schedule, optimizers, num_steps=steps, num_epochs=plan.num_epochs)
+        rows = {name: self._split.columns[name][:2] for name in preprocessor.outputs}
+        batch = as_input(preprocessor.transform(rows), device, model_dtype(self.config.precision))
+        labels = torch.from_numpy(np.array(self._split.labels[:2], dtype=np.int64)).to(device)
+        module.eval()
+        with forked_global_state(self._seed, "rehearsal"):
+            try:
+                outputs = module(batch)
+            except Exception as error:
+                where = traceback.extract_tb(error.__traceback__)[-1]
+                raise RequestError(
+                    f"model {type(module).__name__} fails on a batch of {len(labels)} samples: "
+                    f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+                ) from error
+            logits = check_outputs(outputs, len(labels), self._schema.num_classes, module)
+            check_losses(self._loss(logits.float(), labels), len(labels), module)
 
     def fit(
         self,

@@ -11,6 +11,7 @@ import pytest
 from small import run_small, small_store
 
 from modyn_bench.data.store import SampleStore
+from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import SelectionContext
 from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.uniform import Uniform
@@ -18,7 +19,7 @@ from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import View
 from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.time import Time
-from modyn_bench.types import Decision, Selection
+from modyn_bench.types import Arrivals, Decision, Selection
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,61 @@ class LooksBack(Amount):
         if view.model_id is not None:
             view.embed(np.arange(view.num_arrived - 30, view.num_arrived))
         return super().decide(view)
+
+
+class SaysYes(Amount):
+    name = "says_yes"
+
+    def decide(self, view: View):  # type: ignore[no-untyped-def]
+        return True
+
+
+class Counts(Amount):
+    name = "counts"
+
+    def next_decision(self, arrivals: Arrivals):  # type: ignore[no-untyped-def]
+        return 5
+
+
+class Bare(NewData):
+    name = "bare"
+
+    def select(self, context: SelectionContext):  # type: ignore[no-untyped-def]
+        return np.arange(5)
+
+
+class Misspelt(Amount):
+    name = "misspelt"
+    state_fields = ("num_sen",)
+
+
+class HoldsObject(Amount):
+    name = "holds_object"
+
+    def consume(self, part: Arrivals) -> None:
+        super().consume(part)
+        self.num_seen = {part}  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "selector", "message"),
+    [
+        (SaysYes(5), NewData(), r"trigger says_yes \(SaysYes\): decide returned a bool, but must return a Decision"),
+        (
+            Counts(5),
+            NewData(),
+            r"trigger counts \(Counts\): next_decision returned a int, but must return a DecisionPoint",
+        ),
+        (Amount(5), Bare(), r"selector bare \(Bare\): select returned a ndarray, but must return a Selection"),
+        (Misspelt(5), NewData(), r"Misspelt\.state_fields names 'num_sen', but there is no such attribute"),
+        (HoldsObject(100), NewData(), r"HoldsObject\.num_seen holds a set, which no state may hold"),
+    ],
+)
+def test_a_policy_that_returns_something_else_is_named(
+    trigger: Amount, selector: NewData, message: str, store: SampleStore, tmp_path: Path
+) -> None:
+    with pytest.raises(ContractError, match=message):
+        run_small(tmp_path, store, trigger, selector)
 
 
 def test_the_passes_of_decisions_are_costs_of_the_trigger_they_led_to(store: SampleStore, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from modyn_bench.errors import RequestError
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
 from modyn_bench.runs.directory import DONE
@@ -53,3 +54,30 @@ def test_an_observer_that_fails_to_close_leaves_no_other_open(config, tmp_path, 
     assert not list((tmp_path / "out").glob(f"*/{DONE}"))
     monkeypatch.undo()
     assert run_job(config).status == "finished", "the same command again concludes it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"_target_": "modyn_bench.models.ConvNet"}}, "image"),
+        ({"model": {"_target_": "worlds.Wrong"}}, r"returned shape \(2, 1\)"),
+        ({"model": {"_target_": "worlds.Detached"}}, "do not depend on a parameter that is trained"),
+        (
+            {"model": {"_target_": "worlds.Raises"}},
+            r"fails on a batch of 2 samples: ZeroDivisionError: .*worlds\.py, line",
+        ),
+        ({"training.optimizer.lr": -1.0}, r"training\.optimizer: torch\.optim\.Adagrad refuses"),
+        ({"training.schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"}}, "step_size"),
+        ({"training.accelerator": "mps"}, r"training\.accelerator=mps is not there"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(config, tmp_path, changes, message):
+    for place, value in changes.items():
+        *groups, key = place.split(".")
+        node = config
+        for group in groups:
+            node = node[group]
+        node[key] = value
+    with pytest.raises(RequestError, match=message):
+        run_job(config)
+    assert not (tmp_path / "out").exists()

@@ -203,6 +203,28 @@ class Wrong(nn.Module):
         return self.head(batch)
 
 
+class Detached(nn.Module):
+    """Outputs that no gradient leads back from."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch).detach()
+
+
+class Raises(nn.Module):
+    """Fails whenever it is run."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch) * (1 / 0)
+
+
 class MeanLoss:
     """A loss that ignores what reduction it was asked for."""
 
