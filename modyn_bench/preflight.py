@@ -19,6 +19,7 @@ from modyn_bench.commands.schema import build, check_value
 from modyn_bench.commands.targets import check_imported, check_read
 from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, RunsConfig, TrainingConfig
 from modyn_bench.errors import DataError, RequestError
+from modyn_bench.runs.identity import NOT_EVALUATION
 
 SCHEMAS: dict[str, type] = {
     "evaluation": EvaluationConfig,
@@ -83,7 +84,7 @@ def check_evaluation(base: Mapping[str, Any], overrides: Sequence[str]) -> dict[
         overrides: ``evaluation.KEY=VALUE``, or ``evaluation=OPTION`` for another option of the group.
 
     Raises:
-        RequestError: If an override is wrong, or is not about the evaluation.
+        RequestError: If an override is wrong, is not about the evaluation, or is about what its predictions fixed.
     """
     from omegaconf import OmegaConf
 
@@ -103,16 +104,29 @@ def check_evaluation(base: Mapping[str, Any], overrides: Sequence[str]) -> dict[
             chosen = composer.compose(choices)
             if chosen.config is None or chosen.problems:
                 raise RequestError("\n".join(chosen.problems))
-            base = chosen.config["evaluation"]
+            fixed = {key: base[key] for key in NOT_EVALUATION if key in base}
+            base = {**chosen.config["evaluation"], **fixed}
     config = OmegaConf.create({"evaluation": dict(base)})
     OmegaConf.set_struct(config, True)
     problems = [problem for o in parsed if o not in choices for problem in apply_override(config, o)]
     evaluation = OmegaConf.to_container(config.evaluation, resolve=True)
     assert isinstance(evaluation, dict)
     problems += [] if problems else _check_section("evaluation", evaluation)
+    problems += [] if problems else _changed(base, evaluation)
     if problems:
         raise RequestError("\n".join(problems))
     return asdict(build(EvaluationConfig, {str(key): value for key, value in evaluation.items()}))
+
+
+def _changed(base: Mapping[str, Any], evaluation: Mapping[Any, Any]) -> list[str]:
+    """Return what cannot change any more, once the predictions are made."""
+    own, wanted = (asdict(build(EvaluationConfig, values)) for values in (base, evaluation))
+    return [
+        f"evaluation.{key}={wanted[key]} cannot be changed: it was fixed when the predictions were made "
+        f"(evaluation.{key}={own[key]}); another value needs a new run"
+        for key in sorted(NOT_EVALUATION)
+        if wanted[key] != own[key]
+    ]
 
 
 def normalise(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,15 +32,21 @@ def evaluate(path: Path, overrides: Sequence[str]) -> None:
     """Evaluate a finished run anew under changed options, and print the summary.
 
     Raises:
-        RequestError: If there is no run, or an override is wrong.
+        RequestError: If there is no finished run, or an override is wrong.
     """
     from modyn_bench.preflight import check_evaluation
+    from modyn_bench.runs.directory import DONE
+    from modyn_bench.runs.lock import locked_by
     from modyn_bench.runs.manifest import MANIFEST, read_manifest
 
     if not (path / MANIFEST).is_file():
         raise RequestError(
             f"{path} is no run directory: it has no {MANIFEST}; modyn-bench runs lists what is in a root"
         )
+    if not (path / DONE).is_file():
+        holder = locked_by(path)
+        how = "the run command that began it resumes it" if holder is None else f"it is run by {holder}"
+        raise RequestError(f"{path} is not finished: {how}; a run can be evaluated anew when it is finished")
     config = check_evaluation(read_manifest(path)["config"]["evaluation"], overrides)
     from modyn_bench.jobs import evaluate_run
 

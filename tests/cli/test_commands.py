@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,23 @@ def test_evaluate_writes_beside_what_is_there(swept: Path):
     wrong = call(swept, "evaluate", str(run), "evaluation.metrics=[acuracy]")
     assert wrong.returncode == 2
     assert "accuracy" in wrong.stderr
+
+
+def test_evaluate_keeps_what_the_predictions_fixed_and_needs_a_finished_run(swept: Path, tmp_path: Path):
+    (run,) = swept.glob("outputs/*amount*seed0*")
+    before = sorted(swept.rglob("*"))
+    fixed = call(swept, "evaluate", str(run), "evaluation.split=train")
+    assert fixed.returncode == 2
+    assert "evaluation.split=train cannot be changed" in fixed.stderr
+    unfinished = tmp_path / run.name
+    shutil.copytree(run, unfinished)
+    for name in ("DONE", "test_split.npz", "composite.parquet"):
+        (unfinished / name).unlink()
+    early = call(swept, "evaluate", str(unfinished), "evaluation.ece_bins=5")
+    assert early.returncode == 2
+    assert "is not finished: the run command that began it resumes it" in early.stderr
+    assert "damaged" not in early.stderr
+    assert sorted(swept.rglob("*")) == before
 
 
 def test_report_compares_and_skips_what_is_no_run(swept: Path):

@@ -344,9 +344,19 @@ def test_an_evaluation_is_changed_by_overrides(evaluation: dict[str, object]):
         ("training.epochs=1", "finished run"),
         ("evaluation.ece_bins=5,6", "nothing is swept"),
         ("~evaluation.windows.sliced", "evaluation.windows is empty"),
+        ("evaluation.split=train", "evaluation.split=train cannot be changed: it was fixed when the predictions were"),
+        ("evaluation.batch_size=7", "(evaluation.batch_size=4096); another value needs a new run"),
+        ("++evaluation.max_probabilities_bytes=7", "evaluation.max_probabilities_bytes=7 cannot be changed"),
     ],
 )
 def test_a_wrong_evaluation_is_refused(override: str, expected: str, evaluation: dict[str, object]):
     with pytest.raises(RequestError) as caught:
         check_evaluation(evaluation, [override])
     assert expected in str(caught.value)
+
+
+def test_what_the_predictions_fixed_stays_the_runs_own(evaluation: dict[str, object]):
+    own = {**evaluation, "batch_size": 64, "split": "other"}
+    same = ["evaluation.batch_size=64", "evaluation.split=other", "evaluation.ece_bins=5"]
+    assert check_evaluation(own, same) == {**own, "ece_bins": 5}
+    assert check_evaluation(own, ["evaluation=default"]) == own
