@@ -72,8 +72,8 @@ def find_metric(name: str) -> Metric:
     if match:
         return TopKAccuracy(int(match[1]))
     near = difflib.get_close_matches(str(name), [*_FIXED, "top_2_accuracy", "top_5_accuracy"], n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise RequestError(f"evaluation.metrics: there is no metric {name!r}; {hint}There are {', '.join(METRIC_NAMES)}")
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise RequestError(f"evaluation.metrics: there is no metric {name!r}{hint} (metrics: {', '.join(METRIC_NAMES)})")
 
 
 def check_metric(name: str, *, num_classes: int | None = None, roc_auc_max_classes: int = ROC_AUC_MAX_CLASSES) -> None:
@@ -87,7 +87,7 @@ def check_metric(name: str, *, num_classes: int | None = None, roc_auc_max_class
         >>> check_metric("acuracy")
         Traceback (most recent call last):
         ...
-        modyn_bench.errors.RequestError: evaluation.metrics: there is no metric 'acuracy'; did you mean accuracy? ...
+        modyn_bench.errors.RequestError: evaluation.metrics: there is no metric 'acuracy'; did you mean 'accuracy'? ...
     """
     metric = find_metric(name)
     if num_classes is None:

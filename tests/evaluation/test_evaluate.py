@@ -311,7 +311,7 @@ def test_what_is_checked_before_a_model_is_trained():
     check()
     check(metrics=["roc_auc", "f1_binary"], num_classes=2)
     check(metrics=["roc_auc"], num_classes=30, roc_auc_max_classes=30)
-    with pytest.raises(RequestError, match="did you mean accuracy"):
+    with pytest.raises(RequestError, match="did you mean 'accuracy'"):
         check(metrics=["acuracy"])
     with pytest.raises(RequestError, match="f1_binary needs two classes"):
         check(metrics=["f1_binary"])
