@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from modyn_bench import __version__
 from modyn_bench.errors import RequestError
@@ -138,13 +140,14 @@ def _run(words: Sequence[str]) -> int:
     from modyn_bench.commands.composing import use_config_dir
     from modyn_bench.commands.running import run_jobs
     from modyn_bench.commands.showing import show_configs
-    from modyn_bench.preflight import check_jobs
+    from modyn_bench.preflight import check_jobs, make_roots
 
     use_config_dir(given.config_dir)
     jobs = check_jobs(given.overrides, multirun=given.multirun)
     if given.show_config:
         show_configs(jobs)
         return 0
+    make_roots(jobs)
     return run_jobs(given.overrides, num_jobs=len(jobs), multirun=given.multirun, program=PROGRAM)
 
 
@@ -210,12 +213,23 @@ def _runs(words: Sequence[str]) -> int:
 
     if "=" in given.root and not given.root.startswith("root="):
         parser.error(f"{given.root}: the folder is given as root=DIR")
-    runs(Path(given.root.removeprefix("root=")))
+    runs(given.root if given.root.startswith("root=") else f"root={given.root}")
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest match of a wrong command or option, too."""
+
+    def error(self, message: str) -> NoReturn:
+        from modyn_bench.commands.messages import nearest
+
+        known = [name for action in self._actions for name in (*action.option_strings, *(action.choices or ()))]
+        words = re.search(r"invalid choice: '(.*?)'|unrecognized arguments: (\S+)", message)
+        super().error(message + (nearest(words[1] or words[2], known) if words is not None else ""))
+
+
 def _parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"{PROGRAM} {command}".strip(),
         description=about,
         epilog=epilog,

@@ -322,6 +322,15 @@ class LoggerConfig:
         _one_of("logger.mode", self.mode, ("offline", "online", "disabled"))
 
 
+SECTIONS: dict[str, type] = {
+    "evaluation": EvaluationConfig,
+    "logger": LoggerConfig,
+    "replay": ReplayConfig,
+    "runs": RunsConfig,
+    "training": TrainingConfig,
+}
+"""The sections of a configuration that have a schema."""
+
 Section = TypeVar("Section")
 
 

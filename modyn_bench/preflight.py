@@ -7,6 +7,7 @@ are checked against the schemas, its policies and its dataset recipe are built, 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -14,23 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from modyn_bench.commands.composing import Composed, Composer, apply_override
-from modyn_bench.commands.messages import listed, nearest
+from modyn_bench.commands.messages import listed, nearest, refers
 from modyn_bench.commands.schema import build, check_value
 from modyn_bench.commands.targets import check_imported, check_read
-from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, RunsConfig, TrainingConfig
+from modyn_bench.config import SECTIONS, EvaluationConfig
 from modyn_bench.errors import DataError, RequestError
 from modyn_bench.runs.identity import NOT_EVALUATION
 
-SCHEMAS: dict[str, type] = {
-    "evaluation": EvaluationConfig,
-    "logger": LoggerConfig,
-    "replay": ReplayConfig,
-    "runs": RunsConfig,
-    "training": TrainingConfig,
-}
 SCALARS: dict[str, Any] = {"seed": int, "root": str, "data_dir": str | None}
 TARGETS = ("dataset", "model", "selector", "trigger")
-KEYS = frozenset((*SCHEMAS, *SCALARS, *TARGETS))
+KEYS = frozenset((*SECTIONS, *SCALARS, *TARGETS))
 _READ_BY_TRAINER = {
     "optimizer": frozenset({"params", "groups"}),
     "schedule": frozenset({"interval"}),
@@ -132,7 +126,7 @@ def _changed(base: Mapping[str, Any], evaluation: Mapping[Any, Any]) -> list[str
 def normalise(config: Mapping[str, Any]) -> dict[str, Any]:
     """Fill in what a configuration that was checked leaves out, so that equal options have equal configurations."""
     full = dict(config)
-    for name, schema in SCHEMAS.items():
+    for name, schema in SECTIONS.items():
         full[name] = asdict(build(schema, config[name]))
     return full
 
@@ -150,7 +144,7 @@ class _Checker:
         problems = [
             f"{key}: unknown key{nearest(key, KEYS)} (keys: {listed(KEYS)})" for key in config if key not in KEYS
         ]
-        problems += [f"{key} is missing: choose an option, as in {key}=NAME" for key in sorted(KEYS - set(config))]
+        problems += [_absent(key) for key in sorted(KEYS - set(config))]
         for name, value in config.items():
             if name in KEYS - job.unsettled:
                 known = json.dumps([name, value], default=str, sort_keys=True)
@@ -160,14 +154,24 @@ class _Checker:
         return problems
 
 
+def _absent(key: str) -> str:
+    """Say how a part of the configuration that was removed is given."""
+    if key in SCALARS:
+        return f"{key} is missing: every job needs it; give it, as in {key}=VALUE"
+    if key in ("replay", "runs"):
+        return f"{key} is missing: every job needs it; leave ~{key} out, and change single keys, as in {key}.KEY=VALUE"
+    return f"{key} is missing: choose an option, as in {key}=NAME"
+
+
 def _check_section(name: str, value: object) -> list[str]:
     if name in SCALARS:
-        return check_value(name, value, SCALARS[name])
+        problems = check_value(name, value, SCALARS[name])
+        return problems or (_check_place(name, value) if isinstance(value, str) else [])
     if not isinstance(value, Mapping):
         return [f"{name}={value!r} must be a mapping"]
     if name in TARGETS:
         return _check_target(name, value)
-    problems = check_value(name, value, SCHEMAS[name])
+    problems = check_value(name, value, SECTIONS[name])
     if name == "training" and not problems:
         for key, read_by_us in _READ_BY_TRAINER.items():
             problems += check_read(f"training.{key}", value.get(key) or {}, filled_in=read_by_us)
@@ -176,11 +180,35 @@ def _check_section(name: str, value: object) -> list[str]:
             problems.append(f"training.initial_weights={weights}: there is no such file")
     if problems:
         return problems
-    section: Any = build(SCHEMAS[name], value)
+    section: Any = build(SECTIONS[name], value)
     problems = _complaint(section.check)
     if name == "evaluation":
         problems += _check_metrics(section)
     return problems
+
+
+def _check_place(name: str, place: str) -> list[str]:
+    """Return why a folder cannot be made or be used: an empty name, or a file in its place."""
+    if not place:
+        return [f"{name} is empty: name a folder, as in {name}=outputs; {name}=. is the working directory"]
+    file = next((path for path in (Path(place), *Path(place).parents) if os.path.exists(path)), None)
+    if file is None or file.is_dir():
+        return []
+    return [f"{name}={place}: {file} is a file; name a folder, which is made where it does not exist"]
+
+
+def make_roots(jobs: Sequence[Job]) -> None:
+    """Make the folders that the runs of checked jobs go to.
+
+    Raises:
+        RequestError: If one cannot be made.
+    """
+    for root in dict.fromkeys(str(job.config["root"]) for job in jobs):
+        try:
+            Path(root).mkdir(parents=True, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise RequestError(f"root={root} cannot be made ({reason}): name a folder that you may write to") from None
 
 
 def _check_metrics(evaluation: EvaluationConfig) -> list[str]:
@@ -205,9 +233,12 @@ def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
     """Build a policy or a dataset's recipe; return what it, or its own check, complains of."""
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
+    from omegaconf.errors import OmegaConfBaseException
 
     try:
         built: Any = instantiate(dict(node), _convert_="all")
+    except OmegaConfBaseException as error:  # a text that holds ${
+        return [refers(name, error)]
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, RequestError):

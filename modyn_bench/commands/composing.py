@@ -28,11 +28,13 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from modyn_bench.commands.messages import listed, nearest, quoted
+from modyn_bench.commands.keys import how_to_add, near_key, public
+from modyn_bench.commands.messages import listed, nearest, quoted, refers
 from modyn_bench.commands.options import CONFIG_NAME, conf_directory
 from modyn_bench.errors import RequestError
 
 VERSION_BASE = "1.3"
+_OF_FOLDERS = re.compile(r"hydra\.(run|sweep|output_subdir|job\.chdir)\b")
 
 
 class UserConfigs(SearchPathPlugin):
@@ -137,8 +139,7 @@ class Composer:
             missing = sorted(OmegaConf.missing_keys(config))
             plain = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            refers = f"{error.full_key}: {str(error).splitlines()[0]}; ${{KEY}} refers to another key"
-            return Composed(texts, None, (*problems, refers), unsettled)
+            return Composed(texts, None, (*problems, refers(str(error.full_key), error)), unsettled)
         problems += [f"{key} is missing: give it, as in {key}=VALUE" for key in missing]
         assert isinstance(plain, dict)
         return Composed(texts, {str(key): value for key, value in plain.items()}, tuple(problems), unsettled)
@@ -164,10 +165,15 @@ class Composer:
     def _check_choice(self, override: Override) -> list[str]:
         """Return what is wrong with the choice of an option of a group."""
         group = override.key_or_group
+        if _OF_FOLDERS.match(group):
+            return [f"{override.input_line}: Hydra owns no folder here; root=DIR says where run directories go"]
         if override.is_delete() or group not in self.groups:
             return []
         value = override.value()
         options = self.options(group)
+        text = override.get_value_string()
+        if not isinstance(value, (str, list)) and text in options:
+            return [f"{group}={text}: {text} is no name where it is not quoted; write {quoted(group, text)}"]
         problems = []
         for name in value if isinstance(value, list) else ["null" if value is None else value]:
             folder, _, option = f"{group}/{name}".rpartition("/")
@@ -232,12 +238,12 @@ def apply_override(config: DictConfig, override: Override, *, groups: frozenset[
     """
     key, value, line = override.key_or_group, override.value(), override.input_line
     if override.package is not None or "/" in key:
-        return [f"{line}: there is no group {key!r}{nearest(key, groups)} (groups: {listed(_public(groups))})"]
+        return [f"{line}: there is no group {key!r}{nearest(key, groups)} (groups: {listed(public(groups))})"]
     there = OmegaConf.select(config, key, throw_on_missing=False) is not None
     try:
         if override.is_delete():
             if not there:
-                return [f"{line}: there is no key {key!r} to remove{_near_key(config, key, groups)}"]
+                return [f"{line}: there is no key {key!r} to remove{near_key(config, key, groups)}"]
             _delete(config, key)
         elif override.is_add() and there and not isinstance(value, (dict, list)):
             return [f"{line}: there is a {key} already; drop the + to change it"]
@@ -245,25 +251,9 @@ def apply_override(config: DictConfig, override: Override, *, groups: frozenset[
             adds = override.is_add() or override.is_force_add()
             OmegaConf.update(config, key, value, merge=True, force_add=adds)
     except OmegaConfBaseException:
-        return [f"{line}: unknown key{_near_key(config, key, groups)}"]
+        added = how_to_add(config, key, line or "")
+        return [added or f"{line}: unknown key{near_key(config, key, groups)}"]
     return []
-
-
-def _near_key(config: DictConfig, key: str, groups: frozenset[str]) -> str:
-    """Describe where a key leaves the configuration: the nearest match, and the keys that are there."""
-    node: Any = config
-    path: list[str] = []
-    for part in key.split("."):
-        if not isinstance(node, DictConfig):
-            return f" ({'.'.join(path)} is no mapping)"
-        if part not in node:
-            known = [str(name) for name in node if name != "_target_"]
-            where = f"keys of {'.'.join(path)}" if path else "keys"
-            extra = _public(groups) if not path else frozenset()
-            return f"{nearest(part, {*known, *extra})} ({where}: {listed(known)})"
-        path.append(part)
-        node = OmegaConf.select(node, part, throw_on_missing=False)
-    return ""
 
 
 def _delete(config: DictConfig, key: str) -> None:
@@ -276,10 +266,6 @@ def _delete(config: DictConfig, key: str) -> None:
 def _section(override: Override) -> str:
     """Return the section of the configuration that an override is about; an experiment is about any."""
     return re.split(r"[./@]", override.key_or_group, maxsplit=1)[0]
-
-
-def _public(groups: frozenset[str]) -> frozenset[str]:
-    return frozenset(group for group in groups if group.partition("/")[0] != "hydra")
 
 
 def _all_groups(loader: ConfigLoader, parent: str = "") -> list[str]:

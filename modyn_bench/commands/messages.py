@@ -26,6 +26,18 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
+def shown(value: object) -> str:
+    """Return a plain value as it is written on the command line, texts in quotes.
+
+    Example:
+        >>> shown(None), shown(True), shown("three"), shown(3)
+        ('null', 'true', "'three'", '3')
+    """
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
 def quoted(key: str, value: str) -> str:
     """Return an override in the form that survives both the shell and Hydra's grammar.
 
@@ -36,3 +48,11 @@ def quoted(key: str, value: str) -> str:
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return shlex.quote(f"{key}={QuotedString(value, Quote.double).with_quotes()}")
+
+
+def refers(key: str, error: Exception) -> str:
+    """Say that a value refers to a key that is not there, and what to do where it is meant as it stands."""
+    return (
+        f"{key}: {str(error).splitlines()[0]}; ${{KEY}} refers to another key, so that no value can hold ${{ itself: "
+        "rename the file or column"
+    )

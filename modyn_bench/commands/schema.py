@@ -11,7 +11,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from modyn_bench.commands.messages import listed, nearest
+from modyn_bench.commands.messages import listed, nearest, shown
 
 _WORDS: dict[object, str] = {
     int: "a whole number",
@@ -53,7 +53,7 @@ def check_value(key: str, value: object, hint: object) -> list[str]:
     if origin in (Union, types.UnionType):
         return _check_union(key, value, arguments)
     if origin is Literal:
-        return [] if value in arguments else [f"{key}={value!r} must be one of {listed(map(str, arguments))}"]
+        return [] if value in arguments else [f"{key}={shown(value)} must be one of {listed(map(str, arguments))}"]
     if (origin or hint) in _MAPPINGS and not _is_target(value):
         if not isinstance(value, Mapping):
             return [_wrong(key, value, dict)]
@@ -98,7 +98,7 @@ def _check_union(key: str, value: object, alternatives: Sequence[object]) -> lis
     for alternative in alternatives:
         literals = get_args(alternative) if get_origin(alternative) is Literal else ()
         words += [str(literal) for literal in literals] or [_word(alternative)]
-    return [f"{key}={value!r} must be {', '.join(words[:-1])} or {words[-1]}"]
+    return [f"{key}={shown(value)} must be {', '.join(words[:-1])} or {words[-1]}"]
 
 
 def _is_plain(value: object, hint: object) -> bool:
@@ -121,7 +121,7 @@ def _is_target(value: object) -> bool:
 
 def _wrong(key: str, value: object, hint: object) -> str:
     hint_of_text = f"; write {key}='\"{value}\"' for text" if hint is str and isinstance(value, (int, float)) else ""
-    return f"{key}={value!r} must be {_word(hint)}{hint_of_text}"
+    return f"{key}={shown(value)} must be {_word(hint)}{hint_of_text}"
 
 
 def _word(hint: object) -> str:

@@ -71,12 +71,20 @@ def report(paths: Sequence[Path], out: Path, *, evaluation: str | None = None, m
     print(write_report(paths, out, evaluation=evaluation, min_coverage=min_coverage))
 
 
-def runs(root: Path) -> None:
+def runs(override: str) -> None:
     """Print a table of the runs in a root.
 
+    Args:
+        override: ``root=DIR``, as ``run`` takes it; the name of a folder that exists needs no quotes.
+
     Raises:
-        RequestError: If the root does not exist.
+        RequestError: If it cannot be read, or the root does not exist.
     """
+    root = Path(override.removeprefix("root="))
+    if override == "root=" or not root.is_dir():
+        from modyn_bench.preflight import check_jobs
+
+        root = Path(check_jobs([override])[0].config["root"])
     if not root.is_dir():
         raise RequestError(f"root={root} is no folder; the runs of a command go to its root, by default outputs")
     from modyn_bench.runs.listing import list_runs

@@ -40,8 +40,12 @@ def test_every_command_explains_itself_with_examples(command: str, tmp_path: Pat
         (["run", "sede=1"], "did you mean 'seed'?"),
         (["run", "seed=0", "-m", "trigger=glob(x*)", "selector=uniform"], "empty sweep"),
         (["run", "--config-dir", "nowhere"], "--config-dir=nowhere is no folder"),
-        (["run", "--multirn"], "unrecognized arguments"),
-        (["rnu"], "invalid choice"),
+        (["run", "--multirn"], "unrecognized arguments: --multirn; did you mean '--multirun'?"),
+        (["rnu"], "; did you mean 'run'?"),
+        (["run", "root=/dev/null/x"], "root=/dev/null/x: /dev/null is a file"),
+        (["run", "-m", "root=/dev/null", "seed=0,1"], "root=/dev/null: /dev/null is a file"),
+        (["run", "root=/proc/x"], "root=/proc/x cannot be made"),
+        (["run", "-m", "root=/proc/x", "seed=0,1"], "root=/proc/x cannot be made"),
         (["prepare", "dataset=table"], "dataset.path is missing"),
         (["evaluate", "nowhere"], "nowhere is no run directory"),
         (["evaluate"], "RUN_DIR"),
@@ -50,6 +54,8 @@ def test_every_command_explains_itself_with_examples(command: str, tmp_path: Pat
         (["report", ".", "--min-coverage", "half"], "invalid float value: 'half'"),
         (["report", ".", "--evaluation", "e300277ff8"], "there is no finished run"),
         (["runs", "root=nowhere"], "root=nowhere is no folder"),
+        (["runs", "root="], "root is empty"),
+        (["runs", "root=a,b"], "root=a,b names several values"),
         (["runs", "rot=nowhere"], "root=DIR"),
     ],
 )
@@ -80,6 +86,13 @@ def test_the_resolved_configuration_is_shown(tmp_path: Path):
 def test_without_runs_it_says_so(tmp_path: Path):
     done = call(tmp_path, "runs", f"root={tmp_path}")
     assert (done.returncode, done.stdout) == (0, f"There are no runs in {tmp_path}.\n")
+
+
+@pytest.mark.parametrize("word", ['root="ä, ö=1"', "root=ä, ö=1", "root='ä, ö=1'"])
+def test_a_root_is_read_as_run_reads_it(word: str, tmp_path: Path):
+    (tmp_path / "ä, ö=1").mkdir()
+    done = call(tmp_path, "runs", word)
+    assert (done.returncode, done.stdout) == (0, "There are no runs in ä, ö=1.\n")
 
 
 @pytest.fixture(scope="module")

@@ -40,11 +40,11 @@ def refusal(*overrides: str, multirun: bool = False) -> str:
         ("+bogus=1", ["bogus", "seed"]),
         ("+sede=1", ["'seed'"]),
         ("seed=one", ["seed='one' must be a whole number"]),
-        ("seed=null", ["seed=None must be a whole number"]),
+        ("seed=null", ["seed=null must be a whole number"]),
         ("root=2024", ["root=2024 must be text", "'\"2024\"'"]),
         ("training.epochs=three", ["training.epochs='three' must be a whole number"]),
         ("training.epochs=1.5", ["training.epochs=1.5 must be a whole number"]),
-        ("training.epochs=true", ["training.epochs=True must be a whole number"]),
+        ("training.epochs=true", ["training.epochs=true must be a whole number"]),
         ("training.epochs=0", ["training.epochs=0 must be at least 1"]),
         ("training.epoch=3", ["'epochs'"]),
         ("+training.epohcs=3", ["'epochs'"]),
@@ -82,6 +82,18 @@ def refusal(*overrides: str, multirun: bool = False) -> str:
         ("dataset.test_fraction=2", ["test_fraction"]),
         ("dataset.test_fracton=0.2", ["'test_fraction'"]),
         ("nonsense", ["KEY=VALUE"]),
+        ("~seed", ["seed is missing", "as in seed=VALUE"]),
+        ("~replay", ["replay is missing", "replay.KEY=VALUE"]),
+        ("root=", ["root is empty", "root=outputs"]),
+        ("hydra.run.dir=x", ["hydra.run.dir=x: Hydra owns no folder here", "root=DIR"]),
+        ("hydra.sweep.subdir=x", ["hydra.sweep.subdir=x: Hydra owns no folder"]),
+        ("+hydra.job.chdir=true", ["Hydra owns no folder"]),
+        ("evaluation.metrics=[acc]", ["there is no metric 'acc' (metrics: accuracy, "]),
+        ("evaluation.windows.sliced.calendar=month", ["as in +evaluation.windows.sliced.calendar=month"]),
+        ("evaluation.windows.sliced.calender=month", ["'calendar'"]),
+        ("evaluation.windows.slicd.every=1y", ["'sliced'"]),
+        ("dataset.test_block=${b}", ["dataset.test_block", "${KEY} refers to another key", "rename"]),
+        ("dataset.test_block='\\${b}'", ["${KEY} refers to another key", "rename"]),
         ("trigger/decision=threshold", ["no group 'trigger/decision'"]),
         ("hydra/launcher=basik", ["'basic'"]),
         ("experiment=arxiv_first_lok", ["'arxiv_first_look/'"]),
@@ -99,11 +111,11 @@ def test_a_wrong_override_is_answered_with_the_key_and_what_was_expected(overrid
     ("override", "expected"),
     [
         ("dataset.label=7", "dataset.label=7 must be text; write dataset.label='\"7\"' for text"),
-        ("dataset.label=null", "dataset.label=None must be text"),
-        ("dataset.path=null", "dataset.path=None must be text"),
+        ("dataset.label=null", "dataset.label=null must be text"),
+        ("dataset.path=null", "dataset.path=null must be text"),
         ("dataset.drop=[x,8]", "dataset.drop[1]=8 must be text"),
         ("dataset.separator=5", "dataset.separator=5 must be text or null"),
-        ("dataset.missing_values=null", "dataset.missing_values=None must be a list"),
+        ("dataset.missing_values=null", "dataset.missing_values=null must be a list"),
         ("dataset.missing_values=NA", "dataset.missing_values='NA' must be a list"),
         ("dataset.label_threshold=some", "dataset.label_threshold='some' must be a number or null"),
         ("dataset.test_fraction=many", "dataset.test_fraction='many' must be a number"),
@@ -115,6 +127,24 @@ def test_a_value_of_another_type_for_a_table(tmp_path: Path, override: str, expe
     (tmp_path / "t.csv").write_text("ts,x,7\n1,2,3\n")
     table = ["dataset=table", f"dataset.path={tmp_path / 't.csv'}", "dataset.timestamp=ts", "dataset.label=x"]
     assert expected in refusal(*table, override)
+
+
+@pytest.mark.parametrize("key", ["evaluation.windows.sliced.calendar=month", "evaluation.windows.sliced.anchor=center"])
+def test_a_key_that_the_option_leaves_out_is_added_as_the_message_says(key: str):
+    (words,) = [line.partition("as in ")[2] for line in refusal(key).splitlines()]
+    (job,) = check_jobs(shlex.split(words))
+    *_, name = key.partition("=")[0].split(".")
+    assert job.config["evaluation"]["windows"]["sliced"][name] == key.partition("=")[2]
+
+
+@pytest.mark.parametrize("place", ["file", "file/inside", "inside/../file"])
+def test_a_root_that_is_a_file_is_refused(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "inside").mkdir()
+    for multirun in (False, True):
+        assert f"root={place}: {place.removesuffix('/inside')} is a file" in refusal(f"root={place}", multirun=multirun)
+    assert check_jobs(["root=inside/deeper"])[0].config["root"] == "inside/deeper"
 
 
 def test_all_problems_are_told_at_once():
@@ -297,6 +327,15 @@ def test_a_policy_of_ones_own_is_an_option_like_ours(own_policy: Path):
     assert job.config["trigger"] == {"_target_": "my_own_policy.Mine", "period": 5, "patience": 0.5}
     assert len(check_jobs(["trigger=glob(m*)"], multirun=True)) == 1
     assert "'mine'" in refusal("trigger=mien")
+
+
+@pytest.mark.parametrize("name", ["nan", "12", "null", "1.5", "true"])
+def test_a_name_that_is_read_as_a_value_is_quoted(name: str, own_policy: Path):
+    (own_policy / "my_conf" / "trigger" / f"{name}.yaml").write_text("_target_: my_own_policy.Mine\nperiod: 3\n")
+    message = refusal(f"trigger={name}")
+    assert "no such option" not in message
+    (job,) = check_jobs(shlex.split(message.partition("write ")[2]))
+    assert job.config["trigger"]["period"] == 3
 
 
 @pytest.mark.parametrize(

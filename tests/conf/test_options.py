@@ -15,8 +15,9 @@ import yaml
 
 from modyn_bench.commands.schema import field_hints
 from modyn_bench.commands.targets import locate, read_signature
+from modyn_bench.config import SECTIONS
 from modyn_bench.data.preprocessing import InputSpec
-from modyn_bench.preflight import SCHEMAS, check_jobs
+from modyn_bench.preflight import check_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"
@@ -159,7 +160,7 @@ def test_there_are_policies():
 
 @pytest.mark.parametrize("group", ["training", "evaluation", "logger"])
 def test_options_without_a_class_have_the_schemas_keys_and_types(group: str):
-    schema = SCHEMAS[group]
+    schema = SECTIONS[group]
     for path in sorted((CONF / group).glob("*.yaml")):
         assert set(content(path)) <= set(field_hints(schema)), path.name
         if path.stem in ("default", "wandb"):
@@ -169,8 +170,8 @@ def test_options_without_a_class_have_the_schemas_keys_and_types(group: str):
 
 @pytest.mark.parametrize("group", ["replay", "runs"])
 def test_the_main_files_sections_have_the_schemas_defaults(group: str):
-    assert content(CONF / "config.yaml")[group] == dataclasses.asdict(SCHEMAS[group]())
-    assert set(field_hints(SCHEMAS[group])) <= documented(SCHEMAS[group])
+    assert content(CONF / "config.yaml")[group] == dataclasses.asdict(SECTIONS[group]())
+    assert set(field_hints(SECTIONS[group])) <= documented(SECTIONS[group])
 
 
 def test_hydra_owns_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

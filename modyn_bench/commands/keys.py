@@ -1,0 +1,77 @@
+"""What to say of keys that are not there: the nearest match, or how a key is added that the option leaves out."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, get_args, get_origin
+
+from omegaconf import DictConfig, OmegaConf
+
+from modyn_bench.commands.messages import listed, nearest
+from modyn_bench.commands.schema import field_hints
+from modyn_bench.commands.targets import read_signature
+from modyn_bench.config import SECTIONS
+from modyn_bench.errors import RequestError
+
+
+def near_key(config: DictConfig, key: str, groups: frozenset[str]) -> str:
+    """Describe where a key leaves the configuration: the nearest match, and the keys that are there.
+
+    Args:
+        config: What was composed so far.
+        key: A key that is not in it, as written on the command line.
+        groups: Names of groups, for nearest matches.
+    """
+    node: Any = config
+    path: list[str] = []
+    for part in key.split("."):
+        if not isinstance(node, DictConfig):
+            return f" ({'.'.join(path)} is no mapping)"
+        if part not in node:
+            there = [str(name) for name in node if name != "_target_"]
+            where = f"keys of {'.'.join(path)}" if path else "keys"
+            extra = public(groups) if not path else _names(node, path)
+            return f"{nearest(part, {*there, *extra})} ({where}: {listed({*there, *_names(node, path)})})"
+        path.append(part)
+        node = OmegaConf.select(node, part, throw_on_missing=False)
+    return ""
+
+
+def how_to_add(config: DictConfig, key: str, line: str) -> str | None:
+    """Say how a key is given that may stand there, but that the chosen option's file leaves out; else ``None``.
+
+    Args:
+        config: What was composed so far.
+        key: A key that is not in it.
+        line: The override as it was given.
+    """
+    parent, _, name = key.rpartition(".")
+    node = OmegaConf.select(config, parent, throw_on_missing=False) if parent else None
+    if not isinstance(node, DictConfig) or name not in _names(node, parent.split(".")):
+        return None
+    return f"{line}: the chosen option leaves this key out; add it by a +, as in {shlex.quote(f'+{line}')}"
+
+
+def public(groups: frozenset[str]) -> frozenset[str]:
+    """Return the groups that are not Hydra's own."""
+    return frozenset(group for group in groups if group.partition("/")[0] != "hydra")
+
+
+def _names(node: DictConfig, path: list[str]) -> frozenset[str]:
+    """Return the keys that may stand in a mapping: a section's options, or the parameters of what it makes."""
+    target = OmegaConf.select(node, "_target_", throw_on_missing=False)
+    if isinstance(target, str):
+        with suppress(RequestError):  # told when the target is checked
+            signature = read_signature(target)
+            return frozenset(signature.names if signature is not None else ())
+        return frozenset()
+    hint: Any = SECTIONS.get(path[0]) if path else None
+    for part in path[1:]:
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+            hint = field_hints(hint).get(part)
+        else:
+            hint = get_args(hint)[1] if get_origin(hint) in (dict, Mapping) else None
+    return frozenset(field_hints(hint)) if isinstance(hint, type) and dataclasses.is_dataclass(hint) else frozenset()
