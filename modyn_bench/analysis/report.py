@@ -16,6 +16,7 @@ from modyn_bench.analysis.figures.composite_over_time import composite_over_time
 from modyn_bench.analysis.figures.cost_by_policy import cost_by_policy
 from modyn_bench.analysis.figures.pareto import MOST_NAMED, pareto
 from modyn_bench.analysis.html import Section, render
+from modyn_bench.analysis.report_files import PAGE, RUNS, TABLE, TITLE, earlier_files, keep_listing
 from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
 from modyn_bench.analysis.text import lay_out
 from modyn_bench.errors import RequestError
@@ -78,17 +79,18 @@ def write_report(
 
     Args:
         paths: Run directories or roots of them. What is no finished run is skipped, by name.
-        out: The folder to write to; made if it is not there.
+        out: The folder to write to; made if it is not there. Of an earlier report there, nothing stays.
         min_coverage: A run whose composite model covers a smaller share of the windows is set aside, by name; 0 to 1.
         evaluation: The id of the evaluation to compare, as ``modyn-bench evaluate`` made it; a run without it is
             skipped, by name, with the command that makes it. Default: the one that each run was made with.
 
     Raises:
-        RequestError: If there is no finished run, none has the evaluation, or nothing can be compared; nothing is
-            written then.
+        RequestError: If there is no finished run, none has the evaluation, nothing can be compared, or the folder holds
+            files of these names that no report wrote; nothing is written then.
     """
     if not 0 <= min_coverage <= 1:
         raise RequestError(f"min_coverage={min_coverage} must be a share of the windows, from 0 to 1")
+    earlier = earlier_files(out)
     runs = load_runs(paths, evaluation=evaluation)
     skipped = (*runs.skipped, *runs.unfinished)
     if not len(runs):
@@ -107,15 +109,17 @@ def write_report(
     (out / "figures").mkdir(parents=True, exist_ok=True)
     every_run = pd.concat([rows for _, rows in kept], ignore_index=True)
     summary = over_seeds(every_run)
-    files = [out / "table.csv", out / "runs.csv"]
+    files = [out / TABLE, out / RUNS]
     summary.to_csv(files[0], index=False)
     every_run.to_csv(files[1], index=False)
     sections = list(_sections(runs, kept, out / "figures"))
     others = _other_evaluations(runs) if evaluation is None else []
-    page = out / "index.html"
+    page = out / PAGE
     told = [*(f"{entry.path}: {entry.reason}" for entry in skipped), *notes, *others]
-    page.write_text(render("Comparison of pipelines", sections, notes=told), encoding="utf-8")
-    files += sorted({path for section in sections for path, _ in section.figures})
+    page.write_text(render(TITLE, sections, notes=told), encoding="utf-8")
+    figures = sorted({path for section in sections for path, _ in section.figures})
+    keep_listing(out, [page, *files, *figures, *(path.with_suffix(".pdf") for path in figures)], earlier)
+    files += figures
     return ReportResult(page, tuple(files), summary, every_run, skipped, tuple(notes), tuple(others))
 
 

@@ -107,6 +107,36 @@ def test_what_is_no_finished_run_is_skipped_by_name(root: Path, report: ReportRe
     assert re.search(r"^every=365d +3 +\d\.\d{4} ± \d\.\d{4}", text, re.MULTILINE)
 
 
+def test_nothing_of_an_earlier_report_stays_and_nothing_else_goes(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    write_report([root], out)
+    before = {file for file in out.rglob("*") if file.is_file()}
+    (out / "notes.txt").write_text("mine")
+    (out / "figures" / "mine.png").write_bytes(b"mine")
+    only = synthetic.write_run(tmp_path / "other", num_models=6, num_windows=12)
+    tables = {name: pd.read_parquet(only / f"{name}.parquet") for name in ("evaluations", "composite")}
+    synthetic.replace(only, **{name: table[table["metric"] == "loss"] for name, table in tables.items()})
+    after = write_report([only], out)
+    left = {file for file in out.rglob("*") if file.is_file()}
+    written = {*after.files, *(file.with_suffix(".pdf") for file in after.files if file.suffix == ".png"), after.path}
+    assert left == written | {out / "report.json", out / "notes.txt", out / "figures" / "mine.png"}
+    assert before - left, "the first report had figures that the second has not"
+
+
+@pytest.mark.parametrize("name", ["table.csv", "runs.csv", "index.html", "report.json"])
+def test_a_folder_with_files_that_no_report_wrote_is_left_alone(name: str, root: Path, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine\n")
+    with pytest.raises(RequestError, match=f"holds a {name} that no report wrote"):
+        write_report([root], tmp_path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine\n")]
+
+
+def test_a_report_that_listed_no_files_is_replaced(root: Path, tmp_path: Path) -> None:
+    write_report([root], tmp_path)
+    (tmp_path / "report.json").unlink()
+    assert write_report([root], tmp_path).path == tmp_path / "index.html"
+
+
 def test_the_best_policy_comes_first(report: ReportResult) -> None:
     of_metric = str(report).split("\n\n")
     for block, metric, higher in ((of_metric[0], "accuracy", True), (of_metric[1], "loss", False)):

@@ -1,0 +1,57 @@
+"""Which files of a folder a report wrote, so that the next one replaces them all, and none that is not a report's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from modyn_bench.errors import RequestError
+
+LISTING = "report.json"
+"""Names the files of a report, relative to its folder."""
+
+TITLE = "Comparison of pipelines"
+PAGE, TABLE, RUNS = "index.html", "table.csv", "runs.csv"
+
+
+def earlier_files(out: Path) -> list[Path]:
+    """Return what an earlier report wrote into a folder; nothing where there is none.
+
+    Raises:
+        RequestError: If the folder holds files of the names of a report's that no report wrote. Nothing is changed.
+    """
+    listing = out / LISTING
+    if listing.is_file():
+        try:
+            names = json.loads(listing.read_text(encoding="utf-8"))["files"]
+            return [out / name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
+        except (ValueError, KeyError, TypeError):
+            raise RequestError(_foreign(out, LISTING)) from None
+    strange = [name for name in (PAGE, TABLE, RUNS) if (out / name).exists()]
+    if strange and not _is_page(out / PAGE):
+        raise RequestError(_foreign(out, strange[0]))
+    return []
+
+
+def keep_listing(out: Path, files: Sequence[Path], earlier: Sequence[Path]) -> None:
+    """List the files of a report, and remove those of the one before that were not written again.
+
+    Args:
+        out: The report's folder.
+        files: All that the report wrote.
+        earlier: As ``earlier_files`` returned them before.
+    """
+    names = sorted(file.relative_to(out).as_posix() for file in files)
+    for file in set(earlier) - set(files):
+        file.unlink(missing_ok=True)
+    (out / LISTING).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
+
+
+def _is_page(path: Path) -> bool:
+    """Say whether a file is the page of a report that listed no files, as earlier versions wrote it."""
+    return path.is_file() and f"<h1>{TITLE}</h1>" in path.read_text(encoding="utf-8", errors="replace")
+
+
+def _foreign(out: Path, name: str) -> str:
+    return f"{out} holds a {name} that no report wrote: name another folder, as in --out=report, or move the file away"
