@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modyn_bench.observer import Observer, RunStart, Status
 from modyn_bench.timespan import format_time
@@ -61,6 +61,9 @@ class Progress(Observer):
         span = f"{format_time(start.first_time)} to {format_time(start.last_time)}"
         resumed = f", resumed after trigger {start.committed[-1].trigger_index}" if start.committed else ""
         self._print(f"Replaying {start.num_samples:,} samples, {span}{resumed}")
+        for key, value in _without_unit(start.config):
+            unit = "second" if value == 1 else "seconds"
+            self._print(f"{key}={value} means {value:,} {unit}: it has no unit of s, m, h, d, w or y")
         if self._console.is_terminal:
             self._open()
 
@@ -171,3 +174,23 @@ class Progress(Observer):
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _without_unit(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """The durations of a configuration that are given in bare seconds, which may have been meant otherwise."""
+    replay = config.get("replay") or {}
+    durations = {f"replay.{name}": replay.get(name) for name in ("label_delay", "activation_delay")}
+    durations |= dict(_periods("trigger", config.get("trigger")))
+    for key, value in durations.items():
+        if isinstance(value, int) and not isinstance(value, bool) and value:
+            yield key, value
+
+
+def _periods(key: str, node: object) -> Iterator[tuple[str, object]]:
+    """The periods of a time trigger, and of those within an ensemble."""
+    if not isinstance(node, Mapping):
+        return
+    if node.get("_target_") == "modyn_bench.triggers.time.Time" and node.get("calendar") is None:
+        yield f"{key}.every", node.get("every")
+    for name, inner in node.items():
+        yield from _periods(f"{key}.{name}", inner)

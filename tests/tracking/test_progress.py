@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +97,19 @@ def test_a_resumed_run_says_so() -> None:
     progress, _, stream = display(terminal=False)
     progress.on_start(start(committed=(record(0), record(1))))
     assert stream.getvalue().strip().endswith("resumed after trigger 1")
+
+
+def test_it_says_what_a_duration_without_a_unit_means() -> None:
+    time = {"_target_": "modyn_bench.triggers.time.Time", "every": 1, "calendar": None}
+    members = {"a": time, "b": {**time, "every": "1y"}, "c": {**time, "calendar": "month"}}
+    for trigger, key in ((time, "trigger.every"), ({"members": members}, "trigger.members.a.every")):
+        progress, _, stream = display(terminal=False)
+        config = {"trigger": trigger, "replay": {"label_delay": 86_400, "activation_delay": 0}}
+        progress.on_start(dataclasses.replace(start(), config=config))
+        assert stream.getvalue().splitlines()[1:] == [
+            "replay.label_delay=86400 means 86,400 seconds: it has no unit of s, m, h, d, w or y",
+            f"{key}=1 means 1 second: it has no unit of s, m, h, d, w or y",
+        ]
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
