@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from modyn_bench.analysis.text import by_number
 from modyn_bench.config import EvaluationConfig
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import WINDOW_COLUMNS, compare
@@ -165,8 +166,14 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
             )
         )
     columns = [*KEYS, "policy", "run_id", "seed", *MEASURES, "num_windows"]
-    joined = pd.concat(frames, ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
+    joined = pd.concat(map(_in_order, frames), ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
     return joined, [*dict.fromkeys(unmeasured), *notes.texts()]
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Sort runs by policy and seed, so that their order does not hang on hashes."""
+    names = [(by_number(str(row.policy)), by_number(str(row.seed))) for row in rows.itertuples()]
+    return rows.iloc[sorted(range(len(rows)), key=names.__getitem__)]
 
 
 def over_seeds(table: pd.DataFrame) -> pd.DataFrame:

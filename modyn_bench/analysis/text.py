@@ -1,7 +1,8 @@
-"""Tables as plain text."""
+"""Tables as plain text, and the order of names."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -18,6 +19,17 @@ def lay_out(rows: Sequence[Sequence[str]]) -> list[str]:
     num_columns = max(map(len, rows))
     widths = [max(len(row[place]) for row in rows if place < len(row)) for place in range(num_columns)]
     return ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+
+
+def by_number(name: str) -> list[str | float]:
+    """Return a key that sorts names which differ in numbers alone by these, and all others by their letters.
+
+    Example:
+        >>> sorted(["every=10d", "every=9d", "after=1d"], key=by_number)
+        ['after=1d', 'every=9d', 'every=10d']
+    """
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)", name)
+    return [float(part) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:

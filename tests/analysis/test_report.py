@@ -107,6 +107,21 @@ def test_what_is_no_finished_run_is_skipped_by_name(root: Path, report: ReportRe
     assert re.search(r"^every=365d +3 +\d\.\d{4} ± \d\.\d{4}", text, re.MULTILINE)
 
 
+def test_policies_that_differ_by_numbers_stand_in_the_order_of_these(tmp_path: Path) -> None:
+    days = [1000, 365, 20, 300]
+    for every in days:  # of equal values, so that the best does not come first
+        for seed in (10, 9):
+            run = synthetic.write_run(tmp_path / "root", num_models=2, num_windows=12, every=every * 86_400, seed=seed)
+            synthetic.replace(run, evaluations=pd.read_parquet(run / "evaluations.parquet").assign(value=0.5))
+    report = write_report([tmp_path / "root"], tmp_path / "report", min_coverage=0)
+    expected = [f"every={every}d" for every in sorted(days)]
+    for _, rows in report.table.groupby(["metric", "variant", "aggregate"]):
+        assert rows["policy"].tolist() == expected
+    assert pd.read_csv(tmp_path / "report" / "runs.csv")["seed"].tolist()[:4] == [9, 10, 9, 10]
+    blocks = [block for block in str(report).split("\n\n") if "every=" in block]
+    assert [line.split()[0] for line in blocks[0].splitlines()[2:]] == expected
+
+
 def test_nothing_of_an_earlier_report_stays_and_nothing_else_goes(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     write_report([root], out)
