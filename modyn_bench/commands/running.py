@@ -12,11 +12,11 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from modyn_bench.errors import ContractError, DataError, RequestError, RunError
 
@@ -101,7 +101,7 @@ class Task:
             return "wrong", describe(error)
         except Exception as error:
             return "failed", describe(error)
-        return "done", result.summary
+        return "done", "\n".join([result.summary, *_not_kept(resolved, result.path)])
 
 
 def run_jobs(
@@ -216,6 +216,16 @@ def describe(error: BaseException) -> str:
     if isinstance(error, (RequestError, DataError, RunError, ContractError)) and not asked:
         return str(error)
     return "".join(traceback.format_exception(error)).rstrip()
+
+
+def _not_kept(config: Mapping[str, Any], path: Path) -> list[str]:
+    """Say so where all models were asked for, but a run of before has kept the last alone."""
+    if config["runs"]["keep_models"] != "all" or not path.is_dir():
+        return []
+    from modyn_bench.tracking.console import models_not_kept
+
+    note = models_not_kept(path)
+    return [] if note is None else [f"note      {note}"]
 
 
 def _run_job() -> RunJob:

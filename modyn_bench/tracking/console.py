@@ -8,7 +8,9 @@ from typing import Any
 
 from modyn_bench.analysis.draw import figure_paths
 from modyn_bench.analysis.text import lay_out
+from modyn_bench.runs.directory import TRIGGERS
 from modyn_bench.runs.files import read_table
+from modyn_bench.runs.parts import MODEL
 from modyn_bench.timespan import format_time
 from modyn_bench.tracking.missing import Missing, missing_values
 
@@ -132,6 +134,25 @@ def summarise(path: Path, evaluation: Path | None = None) -> str:
     lines.append(f"tables    {folder}")
     lines += [f"{'figures' if place == 0 else '':<10}{figure}" for place, figure in enumerate(totals.figures)]
     return "\n".join(lines)
+
+
+def models_not_kept(path: Path) -> str | None:
+    """Say how many models of a finished run are gone, for one who asked for all; ``None`` if every one is there.
+
+    Args:
+        path: The run's directory.
+
+    Raises:
+        RunError: If a table is missing or damaged.
+    """
+    trained = [int(row["trigger_index"]) for row in read_rows(path, "models")]
+    num_gone = sum(not (path / TRIGGERS / f"{index:05d}" / MODEL).is_dir() for index in trained)
+    if not num_gone:
+        return None
+    return (
+        f"{num_gone:,} of {len(trained):,} models were not kept: the run was made, or begun, under "
+        f"runs.keep_models=last. To have them all, delete {path} and run again"
+    )
 
 
 def _run_rows(totals: RunTotals) -> list[tuple[str, ...]]:

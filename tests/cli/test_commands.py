@@ -184,6 +184,21 @@ def test_evaluate_keeps_what_the_predictions_fixed_and_needs_a_finished_run(swep
     assert sorted(swept.rglob("*")) == before
 
 
+def test_a_finished_run_that_kept_its_last_model_alone_says_so_where_all_are_asked_for(swept: Path, tmp_path: Path):
+    table = OPTIONS[2].replace('"my', f'"{swept}/my')
+    words = [*OPTIONS[1:2], table, *OPTIONS[3:], "trigger=amount", "trigger.num_samples=200", "root=outputs"]
+    first = call(tmp_path, "run", *words)
+    assert first.returncode == 0, first.stderr
+    assert "not kept" not in first.stdout + call(tmp_path, "run", *words).stdout
+    again = call(tmp_path, "run", *words, "runs.keep_models=all")
+    assert "\nnote      2 of 3 models were not kept: " in again.stdout
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert f"delete {run.relative_to(tmp_path)} and run again" in again.stdout
+    shutil.rmtree(run)
+    anew = call(tmp_path, "run", *words, "runs.keep_models=all")
+    assert (anew.returncode, "not kept" in anew.stdout) == (0, False)
+
+
 def test_report_compares_and_skips_what_is_no_run(swept: Path):
     done = call(swept, "report", *map(str, swept.glob("outputs/*")), "--out", "compared")
     assert done.returncode == 0, done.stderr
