@@ -369,3 +369,22 @@ class TestHuggingFace:
         (tmp_path / "files" / "train.jsonl").write_text('{"ts": 1, "x": 2}\n{"ts": oops\n')
         with pytest.raises(DataError, match="files: datasets cannot load it"):
             self.recipe(str(tmp_path / "files")).prepare(tmp_path / "d")
+
+
+@pytest.mark.parametrize(("first", "step", "left"), [(2**63, -1, 1), (10**30, 1, 1), (2**53 + 1, 1, 100)])
+def test_numbers_that_floats_cannot_tell_apart_are_told(tmp_path, first: int, step: int, left: int):
+    lines = [f"{1000 + row},{first + step * row},{row % 2}" for row in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
+    store = TableRecipe(path=str(tmp_path / "t.csv"), timestamp="ts", label="y").prepare(tmp_path / "stores")
+    (note,) = [note for note in store.notes if "different floats" in note]
+    found = int(note.split("values are ")[1].split(" ")[0])
+    assert note.startswith("feature 'x': its 200 different values are")
+    assert abs(found - left) <= 2
+    assert "dataset.categorical" in note
+
+
+def test_large_numbers_that_floats_hold_are_not_told(tmp_path):
+    lines = [f"{1000 + row},{2**53 + 2 * row},{row % 2}" for row in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
+    store = TableRecipe(path=str(tmp_path / "t.csv"), timestamp="ts", label="y").prepare(tmp_path / "stores")
+    assert not [note for note in store.notes if "different floats" in note]

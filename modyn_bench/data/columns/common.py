@@ -188,3 +188,25 @@ def written(value: object) -> str:
     if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return str(value)
+
+
+def note_if_blurred(name: str, values: pa.Array, numbers: NDArray[np.float64]) -> str | None:
+    """Return what is to be told of a feature whose numbers are so large that different ones are the same as floats.
+
+    Args:
+        name: The feature.
+        values: As they stand in the source, numbers or text.
+        numbers: The same as floats, NaN where one is missing.
+    """
+    import pyarrow.compute as pc
+
+    known = numbers[~np.isnan(numbers)]
+    if not len(known) or np.abs(known).max() < 2.0**53:  # whole numbers below are exact
+        return None
+    before, after = pc.count_distinct(values).as_py(), len(np.unique(known))
+    if after >= before:
+        return None
+    return (
+        f"feature {name!r}: its {before:,} different values are {after:,} different floats, which hold 16 digits; if "
+        "they are identifiers, name it in dataset.categorical or dataset.drop"
+    )

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.data.columns.common import as_number, encode, is_empty, is_number, is_text, joined, row_numbers
+from modyn_bench.data.columns.common import (
+    as_number,
+    encode,
+    is_empty,
+    is_number,
+    is_text,
+    joined,
+    note_if_blurred,
+    row_numbers,
+)
 from modyn_bench.data.hashing import HashArray, hash_numbers, hash_texts
 from modyn_bench.data.ingest import Gather, GatherBytes, array_gather
 from modyn_bench.data.store import MISSING, Column
@@ -100,6 +109,9 @@ class FeatureColumns:
         if infinite.any():
             self.notes.append(f"feature {name!r}: infinite in {row_numbers(infinite)}, taken as missing")
             values = np.where(infinite, np.nan, values)
+        blurred = note_if_blurred(name, column, values)
+        if blurred is not None:
+            self.notes.append(blurred)
         num_missing = int(np.count_nonzero(np.isnan(values)))
         if num_missing:
             self._missing_numbers[name] = num_missing

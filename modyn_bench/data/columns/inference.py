@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from modyn_bench.data.columns.common import joined, text_as_numbers
+from modyn_bench.data.columns.common import is_number, joined, note_if_blurred, text_as_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def infer_types(columns: dict[str, pa.ChunkedArray | pa.Array], names: Collection[str]) -> None:
+def infer_types(columns: dict[str, pa.ChunkedArray | pa.Array], names: Collection[str]) -> list[str]:
     """Replace columns of text by what all of their values write: numbers (``inf`` among them), else truth, else text.
 
     Args:
         columns: All columns; changed in place, so that a column of text goes when its numbers are there.
         names: Those of text whose types are to be found.
+
+    Returns:
+        What is to be told of it.
     """
+    notes = []
     for name in [name for name in columns if name in names]:
-        columns[name] = _typed(joined(columns[name]))
+        text = joined(columns[name])
+        columns[name] = _typed(text)
+        if is_number(columns[name].type):
+            numbers = columns[name].fill_null(float("nan")).to_numpy(zero_copy_only=False)
+            notes += [note for note in [note_if_blurred(name, text, numbers)] if note is not None]
+    return notes
 
 
 def _typed(values: pa.Array) -> pa.Array:

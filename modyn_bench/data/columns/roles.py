@@ -156,7 +156,7 @@ def rows_from_table(
     if untyped:
         columns = dict(zip(table.column_names, table.columns, strict=True))
         del table  # so that a column of text can go
-        infer_types(columns, untyped)
+        all_notes += infer_types(columns, untyped)
         table = pa.table(columns)
     labels, classes, label_notes = encode_labels(
         table, roles.label, threshold=roles.label_threshold, classes=roles.classes, origin=origin
