@@ -81,6 +81,7 @@ def check_evaluation(base: Mapping[str, Any], overrides: Sequence[str]) -> dict[
         RequestError: If an override is wrong, is not about the evaluation, or is about what its predictions fixed.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     with Composer() as composer:
         parsed, problems = composer.parse(overrides)
@@ -103,7 +104,10 @@ def check_evaluation(base: Mapping[str, Any], overrides: Sequence[str]) -> dict[
     config = OmegaConf.create({"evaluation": dict(base)})
     OmegaConf.set_struct(config, True)
     problems = [problem for o in parsed if o not in choices for problem in apply_override(config, o)]
-    evaluation = OmegaConf.to_container(config.evaluation, resolve=True)
+    try:
+        evaluation = OmegaConf.to_container(config.evaluation, resolve=True)
+    except OmegaConfBaseException as error:
+        raise RequestError("\n".join([*problems, refers(str(error.full_key), error)])) from None
     assert isinstance(evaluation, dict)
     problems += [] if problems else _check_section("evaluation", evaluation)
     problems += [] if problems else _changed(base, evaluation)

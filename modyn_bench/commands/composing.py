@@ -243,7 +243,7 @@ def apply_override(config: DictConfig, override: Override, *, groups: frozenset[
     try:
         if override.is_delete():
             if not there:
-                return [f"{line}: there is no key {key!r} to remove{near_key(config, key, groups)}"]
+                return [f"{line}: there is no key {key!r} to remove{near_key(config, key, groups, removed=True)}"]
             _delete(config, key)
         elif override.is_add() and there and not isinstance(value, (dict, list)):
             return [f"{line}: there is a {key} already; drop the + to change it"]

@@ -17,13 +17,14 @@ from modyn_bench.config import SECTIONS
 from modyn_bench.errors import RequestError
 
 
-def near_key(config: DictConfig, key: str, groups: frozenset[str]) -> str:
+def near_key(config: DictConfig, key: str, groups: frozenset[str], *, removed: bool = False) -> str:
     """Describe where a key leaves the configuration: the nearest match, and the keys that are there.
 
     Args:
         config: What was composed so far.
         key: A key that is not in it, as written on the command line.
         groups: Names of groups, for nearest matches.
+        removed: Whether it was to be removed, so that what may be added is of no use.
     """
     node: Any = config
     path: list[str] = []
@@ -33,8 +34,9 @@ def near_key(config: DictConfig, key: str, groups: frozenset[str]) -> str:
         if part not in node:
             there = [str(name) for name in node if name != "_target_"]
             where = f"keys of {'.'.join(path)}" if path else "keys"
-            extra = public(groups) if not path else _names(node, path)
-            return f"{nearest(part, {*there, *extra})} ({where}: {listed({*there, *_names(node, path)})})"
+            known = {*there, *(frozenset() if removed else _names(node, path))}
+            extra = frozenset() if path else public(groups)
+            return f"{nearest(part, known | extra)} ({where}: {listed(known)})"
         path.append(part)
         node = OmegaConf.select(node, part, throw_on_missing=False)
     return ""
@@ -50,7 +52,7 @@ def how_to_add(config: DictConfig, key: str, line: str) -> str | None:
     """
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(config, parent, throw_on_missing=False) if parent else None
-    if not isinstance(node, DictConfig) or name not in _names(node, parent.split(".")):
+    if not isinstance(node, DictConfig) or name in node or name not in _names(node, parent.split(".")):
         return None
     return f"{line}: the chosen option leaves this key out; add it by a +, as in {shlex.quote(f'+{line}')}"
 
