@@ -140,14 +140,14 @@ def _run(words: Sequence[str]) -> int:
     from modyn_bench.commands.composing import use_config_dir
     from modyn_bench.commands.running import run_jobs
     from modyn_bench.commands.showing import show_configs
-    from modyn_bench.preflight import check_jobs, make_roots
+    from modyn_bench.preflight import check_jobs, check_roots
 
     use_config_dir(given.config_dir)
     jobs = check_jobs(given.overrides, multirun=given.multirun)
     if given.show_config:
         show_configs(jobs)
         return 0
-    make_roots(jobs)
+    check_roots(jobs)
     return run_jobs(given.overrides, num_jobs=len(jobs), multirun=given.multirun, program=PROGRAM)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -201,18 +202,24 @@ def _check_place(name: str, place: str) -> list[str]:
     return [f"{name}={place}: {file} is a file; name a folder, which is made where it does not exist"]
 
 
-def make_roots(jobs: Sequence[Job]) -> None:
-    """Make the folders that the runs of checked jobs go to.
+def check_roots(jobs: Sequence[Job]) -> None:
+    """Check that the folders that the runs of checked jobs go to can be made; none stays.
 
     Raises:
         RequestError: If one cannot be made.
     """
     for root in dict.fromkeys(str(job.config["root"]) for job in jobs):
+        place = Path(root)
+        absent = [path for path in (place, *place.parents) if not os.path.exists(path)]
         try:
-            Path(root).mkdir(parents=True, exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise RequestError(f"root={root} cannot be made ({reason}): name a folder that you may write to") from None
+        finally:
+            for path in absent:
+                with suppress(OSError):
+                    path.rmdir()
 
 
 def _check_metrics(evaluation: EvaluationConfig) -> list[str]:

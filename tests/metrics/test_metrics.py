@@ -138,7 +138,7 @@ def test_what_cannot_be_right_is_refused():
     [("acuracy", "accuracy"), ("f1_makro", "f1_macro"), ("top_0_accuracy", "top_._accuracy"), ("rocauc", "roc_auc")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest_one(name, near):
-    with pytest.raises(RequestError, match=f"did you mean {near}"):
+    with pytest.raises(RequestError, match=f"did you mean '{near}'"):
         check_metric(name)
 
 

@@ -198,9 +198,9 @@ def _usable_rows(
     if not found:
         return None
     if roles.invalid_rows == "error":
+        times = "Times are ISO dates or datetimes, or numbers since 1970; mend" if no_time.any() else "Mend"
         raise DataError(
-            f"{origin}: {'; '.join(found)}. Times are ISO dates or datetimes, or numbers since 1970; mend the rows, or "
-            "leave them out with dataset.invalid_rows=drop"
+            f"{origin}: {'; '.join(found)}. {times} the rows, or leave them out with dataset.invalid_rows=drop"
         )
     notes += [f"left out (invalid_rows=drop), {what}" for what in found]
     usable = np.flatnonzero(~(no_time | no_label))
