@@ -32,5 +32,5 @@ class ExpectedCalibrationError(Metric):
         bins = np.searchsorted(edges[1:-1], predictions.confidence.astype(np.float64), side="left")
         gaps = (predictions.predicted == inputs.labels) - predictions.confidence.astype(np.float64)
         sums = inputs.windows.grouped_sum(gaps, bins, inputs.ece_bins)
-        total: FloatArray = np.abs(sums).sum(axis=1)
+        total: FloatArray = np.ascontiguousarray(np.abs(sums)).sum(axis=1)  # in one order, however many windows
         return total / inputs.num_samples

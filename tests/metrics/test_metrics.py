@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from modyn_bench.errors import RequestError
 from modyn_bench.metrics import (
@@ -27,6 +27,7 @@ NAMES = ["accuracy", "top_2_accuracy", "f1_macro", "f1_micro", "f1_weighted", "r
 
 @settings(deadline=None, max_examples=40)
 @given(cases)
+@example(random_case(seed=0, n=31, num_classes=3, levels=2, num_windows=3))
 def test_a_cell_does_not_depend_on_the_other_windows_to_the_last_bit(case):
     predictions, labels, bounds = case
     num_classes = predictions.probabilities.shape[1]
