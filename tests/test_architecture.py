@@ -18,7 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = (
     ("types", "errors", "seeding", "timespan", "state", "config", "observer"),
     ("data", "metrics"),
-    ("selectors", "models"),
+    ("drift", "decisions", "selectors", "models"),
     ("triggers",),
     ("inference",),
     ("training",),
@@ -28,7 +28,7 @@ LEVELS = (
     ("cli", "preflight", "commands", "jobs"),
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-WITHOUT_TORCH = ("selectors", "triggers")  # beside levels 0 and 1: the preflight builds these
+WITHOUT_TORCH = ("drift", "decisions", "selectors", "triggers")  # beside levels 0 and 1: the preflight builds these
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
