@@ -170,9 +170,11 @@ def _train(
     test = store.splits[evaluation.split]
     run.write_test_split(test.timestamps, test.labels)
     seed = int(config["seed"])
+    trigger = instantiate(dict(config["trigger"]), _convert_="all")
+    trigger.check_dataset(num_classes=store.schema.num_classes)
     Pipeline(
         store=store,
-        trigger=instantiate(dict(config["trigger"]), _convert_="all"),
+        trigger=trigger,
         selector=instantiate(dict(config["selector"]), _convert_="all"),
         trainer=trainer,
         run=run,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -152,6 +152,10 @@ class _Checker:
         problems += [_absent(key) for key in sorted(KEYS - set(config))]
         for name, value in config.items():
             if name in KEYS - job.unsettled:
+                odd = list(_odd_keys(name, value))
+                if odd:
+                    problems += odd
+                    continue
                 known = json.dumps([name, value], default=str, sort_keys=True)
                 if known not in self._answers:
                     self._answers[known] = _check_section(name, value)
@@ -166,6 +170,18 @@ def _absent(key: str) -> str:
     if key in ("replay", "runs"):
         return f"{key} is missing: every job needs it; leave ~{key} out, and change single keys, as in {key}.KEY=VALUE"
     return f"{key} is missing: choose an option, as in {key}=NAME"
+
+
+def _odd_keys(place: str, value: object) -> Iterator[str]:
+    """Tell of keys that YAML reads as something else than text, such as ``on`` and ``yes``."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                yield (
+                    f"{place} has the key {key!r}, which is no text: YAML reads on, off, yes, no and numbers so; quote "
+                    "it in the option's file, or call it otherwise"
+                )
+            yield from _odd_keys(f"{place}.{key}", inner)
 
 
 def _check_section(name: str, value: object) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def derive_seed(seed: int, *names: int | str) -> int:
@@ -42,6 +43,24 @@ def derive(seed: int, *names: int | str) -> np.random.Generator:
         True
     """
     return np.random.Generator(np.random.PCG64(derive_seed(seed, *names)))
+
+
+def priorities(keys: NDArray[np.int64], seed: int, *names: int | str) -> NDArray[np.uint64]:
+    """Return a random number of each key, which depends on the key and the names alone, shape (n,).
+
+    The k keys with the lowest numbers are a uniform sample without replacement of any set of keys; of sets that
+    overlap, the samples overlap as well. The numbers are SplitMix64's.
+
+    Example:
+        >>> keys = np.arange(6)
+        >>> bool((priorities(keys, 0, "a")[2:] == priorities(keys[2:], 0, "a")).all())
+        True
+    """
+    numbers = keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(derive_seed(seed, *names))
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+    mixed: NDArray[np.uint64] = numbers ^ (numbers >> np.uint64(31))
+    return mixed
 
 
 @contextmanager

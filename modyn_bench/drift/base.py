@@ -34,6 +34,9 @@ class Distance(ABC):
 
     reads: Reads = "vectors"
 
+    min_samples: int = 1
+    """What each window must hold at least."""
+
     @abstractmethod
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference.

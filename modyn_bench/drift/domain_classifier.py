@@ -52,7 +52,7 @@ class DomainClassifier(Distance):
             raise RequestError(f"trigger.distance.num_folds={num_folds} must be at least 2")
         if not penalty > 0:
             raise RequestError(f"trigger.distance.penalty={penalty} must be above 0")
-        self.num_folds = num_folds
+        self.num_folds = self.min_samples = num_folds
         self.penalty = penalty
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:

@@ -40,6 +40,7 @@ class KernelTwoSample(Distance):
     """
 
     name = "kernel_two_sample"
+    min_samples = 2
 
     def __init__(self, *, num_permutations: int = 100, kernel: str = "rbf", bandwidth: float | None = None) -> None:
         check_kernel(kernel, bandwidth)

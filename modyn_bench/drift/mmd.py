@@ -46,6 +46,7 @@ class Mmd(Distance):
     """
 
     name = "mmd"
+    min_samples = 2
 
     def __init__(self, *, kernel: str = "rbf", bandwidth: float | None = None) -> None:
         check_kernel(kernel, bandwidth)

@@ -91,6 +91,21 @@ class ModelView:
         return self._num_labelled
 
     @property
+    def first_key(self) -> int:
+        """The first key of the replay."""
+        return self._first_key
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return self._seed
+
+    @property
+    def device(self) -> str:
+        """Torch's name of the device that models run on."""
+        return self._device
+
+    @property
     def forward_passes(self) -> float:
         """Sample passes through the model since the view was made: keys that were not cached, each once."""
         return float(self._num_passes)
@@ -142,6 +157,20 @@ class ModelView:
         """
         keys = self._check(keys, self._num_labelled, "labels")
         return np.asarray(self._split.labels[keys], dtype=np.int64)
+
+    def timestamps(self, keys: IntArray) -> IntArray:
+        """Return the samples' timestamps, in UTC seconds, shape (n,).
+
+        Raises:
+            ContractError: If a key has not arrived.
+        """
+        keys = self._check(keys, self._num_arrived, "timestamps")
+        return np.asarray(self._split.timestamps[keys], dtype=np.int64)
+
+    def first_key_since(self, time: int) -> int:
+        """Return the first key that arrived at a time or later; ``num_arrived`` if none has."""
+        arrived = self._split.timestamps[self._first_key : self._num_arrived]
+        return self._first_key + int(np.searchsorted(arrived, time, side="left"))
 
     def _check(self, keys: IntArray, limit: int, what: str) -> IntArray:
         keys = np.asarray(keys)

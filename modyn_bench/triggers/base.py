@@ -48,6 +48,18 @@ class View(Protocol):
         """The labels of keys below this have arrived."""
 
     @property
+    def first_key(self) -> int:
+        """The first key of the replay."""
+
+    @property
+    def seed(self) -> int:
+        """The run's seed: what a policy draws derives from it, by ``seeding``."""
+
+    @property
+    def device(self) -> str:
+        """Torch's name of the device that models run on."""
+
+    @property
     def forward_passes(self) -> float:
         """Sample passes through a model since the last trigger; a key that is cached costs nothing."""
 
@@ -62,6 +74,12 @@ class View(Protocol):
 
     def labels(self, keys: IntArray) -> IntArray:
         """Return the samples' class indices, shape (n,)."""
+
+    def timestamps(self, keys: IntArray) -> IntArray:
+        """Return the samples' timestamps, in UTC seconds, shape (n,)."""
+
+    def first_key_since(self, time: int) -> int:
+        """Return the first key that arrived at a time or later; ``num_arrived`` if none has."""
 
 
 class Trigger(Stateful, ABC):
@@ -85,6 +103,13 @@ class Trigger(Stateful, ABC):
     @abstractmethod
     def decide(self, view: View) -> Decision:
         """Decide at the point that ``next_decision`` named, all samples before it having been consumed."""
+
+    def check_dataset(self, *, num_classes: int) -> None:
+        """Check, before anything is trained, that the policy suits a dataset.
+
+        Raises:
+            RequestError: If it does not.
+        """
 
     def on_trigger(self, record: TriggerRecord) -> None:
         """Take note that a trigger happened here: this policy's own, an ensemble's, or the end of the stream's.

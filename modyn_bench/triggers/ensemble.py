@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from modyn_bench.errors import RequestError, RunError
+from modyn_bench.errors import RequestError
 from modyn_bench.triggers.base import Trigger, View
-from modyn_bench.types import Arrivals, Decision, DecisionPoint, State, TriggerRecord
+from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Rule = Callable[[Mapping[str, bool]], bool]
 
@@ -49,6 +49,7 @@ class Ensemble(Trigger):
     """
 
     name = "ensemble"
+    state_fields = ("votes", "members")
 
     def __init__(
         self, members: Mapping[str, Trigger], *, rule: str | Rule = "majority", at_least: int | None = None
@@ -59,11 +60,16 @@ class Ensemble(Trigger):
             raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(members)}, the number of members")
         if isinstance(rule, str) and rule not in _RULES:
             raise RequestError(f"trigger.rule={rule!r} must be one of {', '.join(_RULES)}, or a function by _target_")
-        self.members = dict(members)
+        self.members: dict[str, Trigger] = dict(members)
         self.rule = rule
         self.at_least = at_least
         self.votes = dict.fromkeys(self.members, False)
         self._due: tuple[str, ...] = ()  # a note of the last next_decision, made anew by every call: no state
+
+    def check_dataset(self, *, num_classes: int) -> None:
+        """Check every member."""
+        for member in self.members.values():
+            member.check_dataset(num_classes=num_classes)
 
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Return the earliest decision of any member."""
@@ -101,23 +107,6 @@ class Ensemble(Trigger):
         self._clear()
         for member in self.members.values():
             member.on_trigger(record)
-
-    def state_dict(self) -> State:
-        """Return the votes and the members' states."""
-        return {"votes": dict(self.votes), "members": {name: m.state_dict() for name, m in self.members.items()}}
-
-    def load_state_dict(self, state: State) -> None:
-        """Take over the votes and the members' states.
-
-        Raises:
-            RunError: If the state is not one of an ensemble with these members.
-        """
-        votes, members = state.get("votes"), state.get("members")
-        if not isinstance(votes, dict) or not isinstance(members, dict) or set(members) != set(self.members):
-            raise RunError(f"the saved state is not that of an ensemble of {', '.join(self.members)}: {sorted(state)}")
-        self.votes = {name: bool(votes[name]) for name in self.members}
-        for name, member in self.members.items():
-            member.load_state_dict(members[name])  # type: ignore[arg-type]
 
     def _satisfied(self) -> bool:
         if self.at_least is not None:

@@ -10,27 +10,65 @@ from itertools import pairwise
 
 import numpy as np
 
-from modyn_bench.seeding import derive_seed
+from modyn_bench.seeding import derive_seed, priorities
 from modyn_bench.triggers.base import Trigger, View
-from modyn_bench.types import Arrivals, Decision, DecisionPoint, ModelRecord, TriggerRecord
+from modyn_bench.types import Arrivals, Decision, DecisionPoint, IntArray, ModelRecord, TriggerRecord
 
 
 @dataclass
 class StubView:
-    """A view of a model that is known by its id alone; its scores depend on the keys and on which model it is."""
+    """A view of a model that is known by its id alone; what it returns depends on the keys and on which model it is."""
 
     model_id: int | None
-    time: int
-    num_arrived: int
-    num_labelled: int
+    samples: Arrivals
+    time: int = 0
+    num_arrived: int = 0
+    num_labelled: int = 0
     forward_passes: float = 0.0
+    first_key: int = 0
+    seed: int = 0
+    device: str = "cpu"
     _cached: set[int] = field(default_factory=set)
 
     def score(self, first: int, last: int) -> float:
-        assert last <= self.num_arrived, "a policy looked at samples that have not arrived"
-        self.forward_passes += len(set(range(first, last)) - self._cached)
-        self._cached |= set(range(first, last))
+        self._pass(np.arange(first, last))
         return derive_seed(-1 if self.model_id is None else self.model_id, first, last) / 2**63
+
+    def embed(self, keys: IntArray) -> np.ndarray:
+        self._pass(keys)
+        return np.stack([self._numbers(keys, name) for name in ("x", "y")], axis=1).astype(np.float32)
+
+    def predict(self, keys: IntArray) -> np.ndarray:
+        self._pass(keys)
+        odds = np.stack([self._numbers(keys, name) + 0.1 for name in ("0", "1", "2")], axis=1)
+        return (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+
+    def features(self, keys: IntArray) -> dict[str, np.ndarray]:
+        self._check(keys, self.num_arrived)
+        return {"numeric": np.stack([keys % 7, self.samples.timestamps[keys]], axis=1).astype(np.float32)}
+
+    def labels(self, keys: IntArray) -> IntArray:
+        self._check(keys, self.num_labelled)
+        return self.samples.labels[keys]
+
+    def timestamps(self, keys: IntArray) -> IntArray:
+        self._check(keys, self.num_arrived)
+        return self.samples.timestamps[keys]
+
+    def first_key_since(self, time: int) -> int:
+        return int(np.searchsorted(self.samples.timestamps[: self.num_arrived], time))
+
+    def _numbers(self, keys: IntArray, name: str) -> np.ndarray:
+        assert self.model_id is not None, "a policy asked for a model's outputs before there was one"
+        return priorities(keys, self.model_id, name) / 2**64
+
+    def _pass(self, keys: IntArray) -> None:
+        self._check(keys, self.num_arrived)
+        self.forward_passes += len(set(keys.tolist()) - self._cached)
+        self._cached |= set(keys.tolist())
+
+    def _check(self, keys: IntArray, limit: int) -> None:
+        assert not len(keys) or 0 <= keys.min() <= keys.max() < limit, "a policy looked at what has not arrived"
 
 
 class Blocks(Trigger):
@@ -94,7 +132,7 @@ def drive(
     """Drive a policy over a stream that is handed out in chunks; at every n-th step go on with a restored copy."""
     trigger, out = make(), Driven()
     arrived, since, empty, now, steps = 0, 0, 0, 0, 0
-    view = StubView(None, 0, 0, 0)
+    view = StubView(None, samples)
     last_place: tuple[int, int, int] | None = None
     bounds = sorted({0, len(samples), *(cut for cut in cuts if 0 < cut < len(samples))})
     for start, stop in pairwise(bounds):
@@ -119,8 +157,8 @@ def drive(
                 empty += decision.num_empty_periods
                 if decision.fired and arrived > since:
                     out.triggers.append((arrived, view.time, empty))
-                    trigger.on_trigger(_record(len(out.triggers) - 1, view.time, arrived - since))
-                    view = StubView(len(out.triggers) - 1, view.time, arrived, arrived)
+                    trigger.on_trigger(_record(len(out.triggers) - 1, view.time, arrived - since, arrived))
+                    view = StubView(len(out.triggers) - 1, samples, view.time, arrived, arrived)
                     since, empty = arrived, 0
                 elif decision.fired:
                     empty += 1
@@ -134,9 +172,10 @@ def drive(
 
 def _flat(decision: Decision) -> tuple[object, ...]:
     members = [(name, _flat(member)) for name, member in decision.members.items()]
-    return (decision.fired, decision.score, decision.num_empty_periods, decision.forward_passes, *members)
+    scores = (decision.score, decision.threshold)
+    return (decision.fired, decision.warmup, *scores, decision.num_empty_periods, decision.forward_passes, *members)
 
 
-def _record(index: int, at: int, num_arrived: int) -> TriggerRecord:
-    model = ModelRecord(index, index, None, 0, at, at, num_arrived, 1, 1, 1.0, 1.0)
-    return TriggerRecord(index, at, 0, at, num_arrived, num_arrived, num_arrived, 0, num_arrived, model)
+def _record(index: int, at: int, num_arrived: int, arrived: int) -> TriggerRecord:
+    model = ModelRecord(index, index, None, 0, at, at, num_arrived, 1, 1, num_arrived, num_arrived)
+    return TriggerRecord(index, at, 0, at, num_arrived, num_arrived, num_arrived, 0, arrived, model)

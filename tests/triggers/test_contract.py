@@ -9,13 +9,29 @@ from driving import Blocks, drive, stream
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modyn_bench.decisions.adwin import Adwin
+from modyn_bench.decisions.base import DecisionRule
+from modyn_bench.decisions.cusum import Cusum
+from modyn_bench.decisions.hypothesis_test import HypothesisTest
+from modyn_bench.decisions.page_hinkley import PageHinkley
+from modyn_bench.decisions.rolling_average import RollingAverage
+from modyn_bench.decisions.rolling_quantile import RollingQuantile
+from modyn_bench.decisions.threshold import Threshold
+from modyn_bench.drift.base import Distance
+from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
+from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.errors import RunError
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import Trigger
+from modyn_bench.triggers.drift import Drift
 from modyn_bench.triggers.ensemble import Ensemble
+from modyn_bench.triggers.latency_cost import LatencyCost
+from modyn_bench.triggers.misclassification_cost import MisclassificationCost
 from modyn_bench.triggers.never import Never
 from modyn_bench.triggers.once import Once
+from modyn_bench.triggers.performance import Performance
 from modyn_bench.triggers.time import Time
+from modyn_bench.triggers.windows import DetectionWindows
 
 POLICIES: dict[str, Callable[[], Trigger]] = {
     "never": Never,
@@ -34,6 +50,60 @@ POLICIES: dict[str, Callable[[], Trigger]] = {
             "inner": Ensemble({"a": Blocks(2), "b": Amount(3), "t": Time("4s")}, at_least=2),
             "deep": Ensemble({"one": Ensemble({"x": Blocks(3), "y": Blocks(3, 0.7)}, rule="any")}),
             "time": Time("11s", clock="grid_line"),
+        },
+        at_least=2,
+    ),
+}
+
+SHORT = DetectionWindows(6, 4)
+AGES = DetectionWindows("20s", "10s", overlap=False)
+
+
+def further(distance: Distance, decision: DecisionRule) -> dict[str, dict[str, object]]:
+    return {"further": {"distance": distance, "decision": decision}}
+
+
+POLICIES |= {
+    "drift": lambda: Drift(interval=3, windows=SHORT),
+    "drift_warmup": lambda: Drift(interval=3, windows=SHORT, warmup_intervals=3, warmup_trigger=Time("9s")),
+    "drift_running": lambda: Drift(
+        interval=2, windows=AGES, warmup_intervals=4, warmup_trigger=Amount(5), calibration="running", sample_size=3
+    ),
+    "drift_hold": lambda: Drift(interval=3, first_block="hold", decision=PageHinkley(0.1, min_history=2)),
+    "drift_features": lambda: Drift(
+        distance=KolmogorovSmirnov(),
+        decision=HypothesisTest(0.2),
+        representation="features",
+        windows=DetectionWindows(5, 5, reference="sliding"),
+        interval=4,
+        num_components=1,
+    ),
+    "drift_several": lambda: Drift(
+        interval=4,
+        windows=DetectionWindows(8, 4, reference="fixed"),
+        detectors=further(LabelShift(of="labels"), Cusum(1.0, min_history=2)),
+        decision=Adwin(min_history=2),
+        combine="majority",
+        warmup_intervals=2,
+    ),
+    "performance": lambda: Performance(interval=3, threshold=0.4),
+    "performance_warmup": lambda: Performance(
+        interval=2, metric="loss", decision=RollingAverage(0.1, window=3), warmup_intervals=3, calibration="running"
+    ),
+    "performance_avoidable": lambda: Performance(
+        interval=3, metric="avoidable_misclassifications", decision=Threshold(2), mode="lookahead"
+    ),
+    "latency_cost": lambda: LatencyCost(interval=3),
+    "latency_cost_rule": lambda: LatencyCost(interval=2, decision=RollingQuantile(0.3), warmup_intervals=2),
+    "misclassification_cost": lambda: MisclassificationCost(interval=3, regret_per_cost=0.5, expected_accuracy=0.9),
+    "misclassification_cost_warmup": lambda: MisclassificationCost(
+        interval=2, warmup_intervals=3, warmup_trigger=Time("6s", clock="grid_line")
+    ),
+    "ensemble_of_batched": lambda: Ensemble(
+        {
+            "drift": Drift(interval=3, windows=SHORT, warmup_intervals=2, warmup_trigger=Amount(2)),
+            "performance": Performance(interval=2, threshold=0.5),
+            "cost": LatencyCost(interval=5),
         },
         at_least=2,
     ),

@@ -1,0 +1,267 @@
+"""Retrain when the newest samples have drifted away from those of the last training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modyn_bench.decisions.base import DecisionRule
+from modyn_bench.decisions.rolling_quantile import RollingQuantile
+from modyn_bench.drift.base import Distance
+from modyn_bench.drift.mmd import Mmd
+from modyn_bench.drift.pca import Pca
+from modyn_bench.drift.vectors import FeatureVectors
+from modyn_bench.errors import RequestError
+from modyn_bench.seeding import derive, priorities
+from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.batched import Batched, Window
+from modyn_bench.triggers.windows import DetectionWindows
+from modyn_bench.types import Decision, IntArray, TriggerRecord
+
+if TYPE_CHECKING:
+    import torch
+
+COMBINATIONS = ("any", "majority", "all")
+
+
+@dataclass
+class Detector:
+    """A distance, and the rule that decides on its scores."""
+
+    distance: Distance
+    decision: DecisionRule
+
+
+class Drift(Batched):
+    r"""Fire when the distance of the current window to the reference is decided to be drift.
+
+    At the end of every block a distance compares the newest samples with those before the last trigger, and a rule
+    decides on the score. By default this is AutoDrift: MMD² on the newest model's embeddings, compared with the 0.95
+    quantile of its last 15 values.
+
+    Args:
+        distance: How far two windows are apart.
+        decision: Whether a score fires.
+        detectors: Further detectors by name, each with a ``distance`` and a ``decision``; then ``combine`` decides.
+        combine: Fire where ``any``, a ``majority`` or ``all`` of the detectors fire at the same block.
+        at_least: Fire where this many do, in place of ``combine``.
+        windows: Which samples are compared.
+        representation: What distances between vectors compare: the ``embedding`` (the newest model's) or the
+            ``features`` (as stored).
+        num_components: Project vectors on so many principal components of the reference; ``None`` for all.
+        sample_size: Samples that are drawn from each window, in samples; ``None`` for all. The draw depends on a
+            sample's key alone, so that windows that overlap share what they draw.
+        interval: Samples between decisions.
+        warmup_intervals: Blocks of warm-up.
+        warmup_trigger: The policy in charge of the warm-up.
+        first_block: ``fire`` or ``hold`` while there is no model or no reference.
+        calibration: ``retrospective`` or ``running``.
+
+    Raises:
+        RequestError: If a value is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> from modyn_bench.types import Arrivals
+        >>> stream = Arrivals(np.arange(10), np.arange(10), np.zeros(10, np.int64))
+        >>> Drift(interval=4).next_decision(stream).position
+        4
+
+    Reference:
+        Böther et al., Modyn: Data-Centric Machine Learning Pipeline Orchestration, SIGMOD 2025, section 3 (AutoDrift).
+
+    Deviation:
+        The reference system draws samples without a seed, embeds the reference at every decision anew, and fires at the
+        first score after the warm-up whatever it is.
+    """
+
+    name = "drift"
+    state_fields = (*Batched.state_fields, "rules")
+
+    def __init__(
+        self,
+        *,
+        distance: Distance | None = None,
+        decision: DecisionRule | None = None,
+        detectors: Mapping[str, Mapping[str, Any]] | None = None,
+        combine: str = "any",
+        at_least: int | None = None,
+        windows: DetectionWindows | None = None,
+        representation: str = "embedding",
+        num_components: int | None = None,
+        sample_size: int | None = 5000,
+        interval: int = 1000,
+        warmup_intervals: int = 0,
+        warmup_trigger: Trigger | None = None,
+        first_block: str = "fire",
+        calibration: str = "retrospective",
+    ) -> None:
+        super().__init__(
+            interval=interval,
+            warmup_intervals=warmup_intervals,
+            warmup_trigger=warmup_trigger,
+            first_block=first_block,
+            calibration=calibration,
+        )
+        first = Detector(distance or Mmd(), decision or RollingQuantile())
+        self.detectors = {first.distance.name: first, **_further(detectors or {})}
+        self.rules = {name: detector.decision for name, detector in self.detectors.items()}
+        if combine not in COMBINATIONS:
+            raise RequestError(f"trigger.combine={combine!r} must be one of {', '.join(COMBINATIONS)}")
+        if at_least is not None and not 1 <= at_least <= len(self.detectors):
+            raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(self.detectors)}, the detectors")
+        if representation not in ("embedding", "features"):
+            raise RequestError(f"trigger.representation={representation!r} must be embedding or features")
+        if sample_size is not None and sample_size < 2:
+            raise RequestError(f"trigger.sample_size={sample_size} must be at least 2, or null for all")
+        if num_components is not None:
+            Pca(num_components)
+        self.combine = combine
+        self.at_least = at_least
+        self.windows = windows or DetectionWindows()
+        self.representation = representation
+        self.num_components = num_components
+        self.sample_size = sample_size
+        self._fitted: dict[str, _Fitted] = {}  # made anew where it is missing: no state
+
+    def ready(self, view: View) -> bool:
+        """Say whether there is a reference, and a model where one is needed."""
+        reads = {detector.distance.reads for detector in self.detectors.values()}
+        needs_model = "probabilities" in reads or ("vectors" in reads and self.representation == "embedding")
+        return self.last_trigger is not None and not (needs_model and view.model_id is None)
+
+    def evaluate(self, view: View) -> Decision:
+        """Score the current window by every detector, and combine what their rules say."""
+        return self._combined({name: self._decided(name, score) for name, score in self._scores(view).items()})
+
+    def observe(self, view: View) -> Decision:
+        """Score the current window, and calibrate the rules on the scores."""
+        scores = self._scores(view)
+        for name, score in scores.items():
+            if score is not None:
+                self.rules[name].calibrate([score])
+        return self._combined({name: Decision(False, score=score) for name, score in scores.items()})
+
+    def window(self, view: View) -> Window:
+        """Return the current window."""
+        keys = self.windows.current(view, last_trigger=self.last_trigger)
+        return [keys.start, keys.stop]
+
+    def calibrate(self, view: View, windows: Sequence[Window]) -> None:
+        """Score every window of the warm-up but the last as reference against the last as current window."""
+        *references, latest = (range(first, end) for first, end in windows)
+        for name in self.detectors:
+            scores = (self._score(view, name, reference, latest) for reference in references)
+            self.rules[name].calibrate(score for score in scores if score is not None)
+
+    def on_trigger(self, record: TriggerRecord) -> None:
+        """Note where the trigger fell, and tell the rules of a new model."""
+        super().on_trigger(record)
+        if record.model is not None:
+            for rule in self.rules.values():
+                rule.on_model()
+
+    def _scores(self, view: View) -> dict[str, float | None]:
+        reference = self.windows.of_reference(view, first_trigger=self.first_trigger, last_trigger=self.last_trigger)
+        current = self.windows.current(view, last_trigger=self.last_trigger)
+        return {name: self._score(view, name, reference, current) for name in self.detectors}
+
+    def _score(self, view: View, name: str, reference: range, current: range) -> float | None:
+        """Return a detector's score; ``None`` where a window holds too few samples, or labels, for its distance."""
+        distance = self.detectors[name].distance
+        old, new = self._drawn(view, distance, reference), self._drawn(view, distance, current)
+        if min(len(old), len(new)) < distance.min_samples:
+            return None
+        fitted = self._fitted.get(name)
+        if fitted is None or fitted.model_id != view.model_id or not np.array_equal(fitted.reference, old):
+            fitted = _Fitted(
+                distance, view, old, representation=self.representation, num_components=self.num_components
+            )
+            self._fitted[name] = fitted
+        return fitted.score(view, new)
+
+    def _drawn(self, view: View, distance: Distance, window: range) -> IntArray:
+        """Return the keys that are drawn from a window, in order; those with a label, where that is compared."""
+        keys = np.arange(window.start, window.stop, dtype=np.int64)
+        if distance.reads == "labels":
+            keys = keys[keys < view.num_labelled]
+        if self.sample_size is None or len(keys) <= self.sample_size:
+            return keys
+        drawn = priorities(keys, view.seed, "drift", "reservoir")
+        return np.sort(keys[np.argpartition(drawn, self.sample_size - 1)[: self.sample_size]])
+
+    def _decided(self, name: str, score: float | None) -> Decision:
+        return Decision(False) if score is None else self.rules[name].update(score)
+
+    def _combined(self, decisions: Mapping[str, Decision]) -> Decision:
+        if len(decisions) == 1:
+            (only,) = decisions.values()
+            return only
+        votes, count = sum(decision.fired for decision in decisions.values()), len(decisions)
+        needed = {"any": 1, "majority": count // 2 + 1, "all": count}[self.combine]
+        needed = self.at_least or needed
+        return Decision(votes >= needed, score=float(votes), threshold=float(needed), members=dict(decisions))
+
+
+class _Fitted:
+    """A distance that has taken a reference, and what turns keys into what it compares."""
+
+    def __init__(
+        self, distance: Distance, view: View, reference: IntArray, *, representation: str, num_components: int | None
+    ) -> None:
+        self.reference = reference
+        self.model_id = view.model_id
+        self._distance = distance
+        self._representation = representation
+        self._pca = None if num_components is None or distance.reads != "vectors" else Pca(num_components)
+        self._vectors = FeatureVectors()
+        if distance.reads == "vectors" and representation == "features":
+            self._vectors.fit(view.features(reference))
+        values = self._values(view, reference)
+        if self._pca is not None:
+            self._pca.fit(values)
+        place = (int(reference[0]), int(reference[-1]))
+        distance.fit(self._projected(values), derive(view.seed, "drift", distance.name, "reference", *place))
+
+    def score(self, view: View, current: IntArray) -> float:
+        values = self._projected(self._values(view, current))
+        place = (int(current[0]), int(current[-1]))
+        return self._distance.score(values, derive(view.seed, "drift", self._distance.name, "current", *place))
+
+    def _projected(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self._pca is None else self._pca.transform(values)
+
+    def _values(self, view: View, keys: IntArray) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(self._read(view, keys)).to(view.device)
+
+    def _read(self, view: View, keys: IntArray) -> NDArray[Any]:
+        if self._distance.reads == "labels":
+            return view.labels(keys)
+        if self._distance.reads == "probabilities":
+            return view.predict(keys)
+        return view.embed(keys) if self._representation == "embedding" else self._vectors.transform(view.features(keys))
+
+
+def _further(detectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Detector]:
+    """Return the further detectors by name.
+
+    Raises:
+        RequestError: If one lacks its distance or its decision.
+    """
+    made = {}
+    for name, parts in detectors.items():
+        distance, decision = parts.get("distance"), parts.get("decision")
+        if not isinstance(distance, Distance) or not isinstance(decision, DecisionRule):
+            raise RequestError(
+                f"trigger.detectors.{name} needs a distance and a decision: add them with "
+                f"+trigger/distance@trigger.detectors.{name}.distance=kolmogorov_smirnov and "
+                f"+trigger/decision@trigger.detectors.{name}.decision=threshold"
+            )
+        made[str(name)] = Detector(distance, decision)
+    return made
