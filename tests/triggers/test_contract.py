@@ -69,7 +69,10 @@ POLICIES |= {
     "drift_running": lambda: Drift(
         interval=2, windows=AGES, warmup_intervals=4, warmup_trigger=Amount(5), calibration="running", sample_size=3
     ),
-    "drift_hold": lambda: Drift(interval=3, first_block="hold", decision=PageHinkley(0.1, min_history=2)),
+    "drift_hold": lambda: Ensemble(
+        {"d": Drift(interval=3, first_block="hold", decision=PageHinkley(0.1, min_history=2)), "a": Amount(9)},
+        rule="any",
+    ),
     "drift_features": lambda: Drift(
         distance=KolmogorovSmirnov(),
         decision=HypothesisTest(0.2),

@@ -125,7 +125,7 @@ def test_votes_clear_on_a_trigger_of_another() -> None:
 
 def test_members_are_asked_only_where_they_are_due() -> None:
     driven = drive(lambda: Ensemble({"two": Amount(2), "three": Amount(3)}, rule="any"), stream(range(6)))
-    asked = [[name for name, _ in decision[7:]] for decision in driven.decisions]
+    asked = [[name for name, _ in decision[9:]] for decision in driven.decisions]
     assert asked == [["two"], ["three"], ["two"], ["two", "three"]]
 
 
@@ -140,9 +140,9 @@ def test_a_member_never_decides_with_the_old_model() -> None:
     from modyn_bench.seeding import derive_seed
 
     driven = drive(lambda: Ensemble({"a": Amount(3), "b": Blocks(5, 2.0)}, rule="any"), stream(range(5)))
-    (name, scored) = driven.decisions[-1][7]  # type: ignore[misc]
+    (name, scored) = driven.decisions[-1][9]  # type: ignore[misc]
     assert name == "b"
-    assert scored[1] == derive_seed(0, 3, 5) / 2**63
+    assert scored[2] == derive_seed(0, 3, 5) / 2**63
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Stopped at any decision, in a warm-up or between two decisions, every policy goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from small import result_bytes, run_small, small_store
+
+from modyn_bench.data.store import SampleStore
+from modyn_bench.decisions.adwin import Adwin
+from modyn_bench.decisions.cusum import Cusum
+from modyn_bench.decisions.page_hinkley import PageHinkley
+from modyn_bench.decisions.rolling_average import RollingAverage
+from modyn_bench.decisions.rolling_quantile import RollingQuantile
+from modyn_bench.decisions.threshold import Threshold
+from modyn_bench.drift.kernel_two_sample import KernelTwoSample
+from modyn_bench.drift.label_shift import LabelShift
+from modyn_bench.drift.wasserstein import SlicedWasserstein
+from modyn_bench.observer import Observer
+from modyn_bench.triggers.amount import Amount
+from modyn_bench.triggers.base import Trigger
+from modyn_bench.triggers.drift import Drift
+from modyn_bench.triggers.ensemble import Ensemble
+from modyn_bench.triggers.latency_cost import LatencyCost
+from modyn_bench.triggers.misclassification_cost import MisclassificationCost
+from modyn_bench.triggers.performance import Performance
+from modyn_bench.triggers.time import Time
+from modyn_bench.triggers.windows import DetectionWindows
+from modyn_bench.types import DecisionRecord
+
+SHORT = DetectionWindows(20, 12)
+POLICIES: dict[str, Callable[[], Trigger]] = {
+    "drift": lambda: Drift(
+        interval=6, windows=SHORT, warmup_intervals=4, warmup_trigger=Time("5s"), decision=RollingQuantile(0.3)
+    ),
+    "drift_running": lambda: Drift(
+        interval=6,
+        windows=DetectionWindows("8s", "6s", overlap=False),
+        distance=SlicedWasserstein(num_projections=5),
+        decision=RollingAverage(0.0),
+        warmup_intervals=4,
+        warmup_trigger=Amount(9),
+        calibration="running",
+        sample_size=8,
+    ),
+    "drift_several": lambda: Drift(
+        interval=6,
+        windows=SHORT,
+        distance=KernelTwoSample(num_permutations=9),
+        decision=Threshold(0.85),
+        detectors={"labels": {"distance": LabelShift(of="labels"), "decision": Cusum(1.0, min_history=2)}},
+    ),
+    "performance": lambda: Performance(interval=6, decision=PageHinkley(0.1, min_history=2)),
+    "performance_ahead": lambda: Performance(
+        interval=6, metric="loss", decision=RollingQuantile(0.4), mode="lookahead"
+    ),
+    "adwin": lambda: Ensemble(
+        {"p": Performance(interval=6, metric="loss", decision=Adwin(0.5)), "a": Amount(20)}, rule="any"
+    ),
+    "latency_cost": lambda: LatencyCost(interval=6),
+    "misclassification_cost": lambda: MisclassificationCost(interval=6, regret_per_cost=0.01, expected_accuracy=1.0),
+    "ensemble": lambda: Ensemble(
+        {
+            "d": Drift(interval=5, windows=SHORT),
+            "p": Performance(interval=7, threshold=0.9),
+            "c": LatencyCost(interval=6),
+        },
+        at_least=2,
+    ),
+}
+
+
+class StopsAt(Observer):
+    """Ends the process's work at the n-th decision, before anything of it is on disk."""
+
+    def __init__(self, decision: int) -> None:
+        self.left = decision
+
+    def on_decisions(self, records: Sequence[DecisionRecord]) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def store() -> SampleStore:
+    """100 samples, two a second at seconds 0 to 49."""
+    return small_store([i // 2 for i in range(100)])
+
+
+@pytest.mark.parametrize("delay", ["0s", "3s"])
+@pytest.mark.parametrize("name", POLICIES)
+def test_stopped_at_any_decision_it_ends_with_the_same_bytes(
+    name: str, delay: str, store: SampleStore, tmp_path: Path
+) -> None:
+    replay = {} if delay == "0s" else {"label_delay": delay}
+    expected = run_small(tmp_path / "whole", store, POLICIES[name](), replay=replay)
+    decisions = pd.read_parquet(expected / "decisions.parquet")
+    num_decisions = int((~decisions.policy.str.contains("/")).sum())
+    assert num_decisions >= 14
+    assert len(pd.read_parquet(expected / "triggers.parquet")) >= 3
+    stop, attempts = 2, 0
+    while True:  # further with every attempt, so that every part of the stream is stopped in and resumed
+        try:
+            run = run_small(tmp_path / "parts", store, POLICIES[name](), replay=replay, observers=[StopsAt(stop)])
+        except KeyboardInterrupt:
+            stop, attempts = stop + 1 if attempts % 3 else stop + 3, attempts + 1
+            continue
+        break
+    assert attempts >= 3
+    assert result_bytes(run) == result_bytes(expected)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_how_the_stream_is_cut_changes_no_byte(name: str, store: SampleStore, tmp_path: Path) -> None:
+    runs = [
+        run_small(tmp_path / str(size), store, POLICIES[name](), replay={"chunk_size": size}) for size in (1, 7, 100)
+    ]
+    assert result_bytes(runs[0]) == result_bytes(runs[1]) == result_bytes(runs[2])

@@ -1,0 +1,215 @@
+"""The drift policy: what it compares, what it draws, what it pays, and that it finds what was planted."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from driving import StubView, drive, stream
+from small import run_small, small_store
+
+from modyn_bench.decisions.rolling_quantile import RollingQuantile
+from modyn_bench.decisions.threshold import Threshold
+from modyn_bench.drift.base import Distance, Values
+from modyn_bench.drift.mean_distance import MeanDistance
+from modyn_bench.errors import RequestError
+from modyn_bench.seeding import priorities
+from modyn_bench.triggers.amount import Amount
+from modyn_bench.triggers.drift import Drift
+from modyn_bench.triggers.windows import DetectionWindows
+from modyn_bench.types import Arrivals, Decision
+
+
+class Shifted(StubView):
+    """Features that jump by 10 from key 60 on."""
+
+    def features(self, keys: np.ndarray) -> dict[str, np.ndarray]:
+        noise = priorities(keys, 0, "noise") / 2**64
+        return {"numeric": (noise + 10.0 * (keys >= 60))[:, None]}
+
+    def embed(self, keys: np.ndarray) -> np.ndarray:
+        self._pass(keys)
+        return self.features(keys)["numeric"].astype(np.float32)
+
+
+class Recorded(Distance):
+    """Keeps what it was given; its score is 1."""
+
+    name = "recorded"
+
+    def __init__(self) -> None:
+        self.references: list[list[float]] = []
+        self.currents: list[list[float]] = []
+
+    def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
+        self.references.append(np.asarray(reference)[:, 0].tolist())
+
+    def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
+        self.currents.append(np.asarray(current)[:, 0].tolist())
+        return 1.0
+
+
+def walk(trigger: Drift, num_samples: int, view_type: type[StubView] = Shifted) -> list[tuple[int, Decision]]:
+    """Decide over a stream as the pipeline would, with triggers taking effect, and return the decisions."""
+    samples = stream(range(num_samples))
+    view, out = view_type(None, samples), []
+    arrivals = samples
+    while len(arrivals):
+        point = trigger.next_decision(arrivals)
+        part, arrivals = arrivals.split(len(arrivals) if point is None else point.position)
+        trigger.consume(part)
+        if point is None:
+            break
+        view.num_arrived = view.num_labelled = int(part.keys[-1]) + 1
+        decision = trigger.decide(view)
+        out.append((view.num_arrived, decision))
+        if decision.fired:
+            from driving import _record
+
+            model = (view.model_id or 0) + 1 if view.model_id is not None else 0
+            trigger.on_trigger(_record(model, 0, len(part), view.num_arrived))
+            view = view_type(model, samples)
+    return out
+
+
+@pytest.mark.parametrize("representation", ["features", "embedding"])
+def test_a_planted_jump_is_found_in_its_block(representation: str) -> None:
+    trigger = Drift(
+        distance=MeanDistance(),
+        decision=Threshold(3.0),
+        representation=representation,
+        windows=DetectionWindows(10, 10),
+        interval=10,
+    )
+    assert [at for at, decision in walk(trigger, 100) if decision.fired] == [10, 70]
+
+
+def test_windows_reach_the_distance_and_a_reference_is_fitted_once() -> None:
+    distance = Recorded()
+    trigger = Drift(
+        distance=distance,
+        decision=Threshold(5.0),
+        windows=DetectionWindows(4, 6),
+        interval=5,
+        representation="features",
+    )
+    walk(trigger, 20, Keys)
+    assert distance.references == [[1.0, 2.0, 3.0, 4.0]]
+    assert distance.currents == [[4.0, 5, 6, 7, 8, 9], [9.0, 10, 11, 12, 13, 14], [14.0, 15, 16, 17, 18, 19]]
+
+
+class Keys(StubView):
+    """Every sample's only pixel is its key."""
+
+    def features(self, keys: np.ndarray) -> dict[str, np.ndarray]:
+        self._check(keys, self.num_arrived)
+        return {"image": keys[:, None].astype(np.float32)}
+
+
+def test_the_warmup_windows_are_scored_against_the_latest() -> None:
+    distance, rule = Recorded(), RollingQuantile()
+    trigger = Drift(
+        distance=distance,
+        decision=rule,
+        windows=DetectionWindows(4, 3),
+        interval=3,
+        representation="features",
+        warmup_intervals=3,
+        warmup_trigger=Amount(3),
+    )
+    walk(trigger, 10, Keys)
+    assert distance.references == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert distance.currents == [[6.0, 7.0, 8.0]] * 2
+    assert rule.history == [1.0, 1.0]
+
+
+def test_samples_are_drawn_by_their_keys_uniformly_and_windows_share_them() -> None:
+    distance = Recorded()
+    trigger = Drift(
+        distance=distance,
+        decision=Threshold(5.0),
+        windows=DetectionWindows(400, 400),
+        interval=100,
+        representation="features",
+        sample_size=40,
+    )
+    walk(trigger, 1000, Keys)
+    currents = [set(current) for current in distance.currents[3:]]
+    assert all(len(current) == 40 for current in currents)
+    for before, after in pairwise(currents):
+        overlap = {key for key in before if key in range(int(min(after)), 1000)}
+        assert len(before & after) >= 0.6 * len(overlap)
+    everywhere = np.concatenate([np.array(sorted(current)) for current in distance.currents])
+    counts = np.bincount(everywhere.astype(int) // 100, minlength=10)
+    assert counts[1:9].min() > 0.5 * counts[1:9].mean()
+
+
+def test_a_window_with_too_few_samples_is_not_scored() -> None:
+    trigger = Drift(windows=DetectionWindows(5, 5, overlap=False), interval=1, representation="features")
+    decisions = [decision for _, decision in walk(trigger, 4, Keys)]
+    assert [decision.score for decision in decisions] == [None, None, None, None]
+    assert [decision.fired for decision in decisions] == [True, False, False, False]
+
+
+def test_several_detectors_are_combined_and_logged() -> None:
+    def build(**options: object) -> Drift:
+        return Drift(
+            distance=MeanDistance(),
+            decision=Threshold(3.0),
+            detectors={"never": {"distance": MeanDistance(), "decision": Threshold(1e9)}},
+            representation="features",
+            windows=DetectionWindows(20, 10),
+            interval=10,
+            **options,  # type: ignore[arg-type]
+        )
+
+    fired = {
+        name: [at for at, decision in walk(build(**options), 100) if decision.fired]
+        for name, options in {
+            "any": {},
+            "majority": {"combine": "majority"},
+            "all": {"combine": "all"},
+            "one": {"combine": "all", "at_least": 1},
+        }.items()
+    }
+    assert fired == {"any": [10, 70], "majority": [10], "all": [10], "one": [10, 70]}
+    last = walk(build(), 70)[-1][1]
+    assert (last.score, last.threshold) == (1.0, 1.0)
+    assert list(last.members) == ["mean_distance", "never"]
+    assert last.members["never"].threshold == 1e9
+
+
+def test_a_sample_is_embedded_once_per_model_however_windows_overlap(tmp_path: Path) -> None:
+    store = small_store([i // 2 for i in range(200)])
+    trigger = Drift(windows=DetectionWindows(40, 40), decision=Threshold(1e9), interval=5)
+    run = run_small(tmp_path, store, trigger, replay={"flush": False})
+    decisions = pd.read_parquet(run / "decisions.parquet")
+    assert decisions.fired.tolist() == [True] + [False] * 39
+    # The first scored decision embeds the reference and the whole current window, 10 samples; every later one its five.
+    assert decisions.forward_passes.tolist() == [0.0, 10.0] + [5.0] * 38
+    assert decisions.score.notna().tolist() == [False] + [True] * 39
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"combine": "most"}, r"trigger\.combine='most'"),
+        ({"at_least": 2}, r"trigger\.at_least=2 must lie in 1\.\.1"),
+        ({"representation": "pixels"}, r"trigger\.representation='pixels'"),
+        ({"sample_size": 1}, r"trigger\.sample_size=1"),
+        ({"num_components": 0}, r"trigger\.num_components=0"),
+        ({"detectors": {"x": {"distance": MeanDistance()}}}, r"trigger\.detectors\.x needs a distance and a decision"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        Drift(**options)
+
+
+def test_ties_and_one_sample_at_a_time_change_nothing() -> None:
+    same: Arrivals = stream([5] * 30)
+    build = lambda: Drift(interval=4, windows=DetectionWindows("1s", "1s"))  # noqa: E731
+    assert drive(build, same) == drive(build, same, range(30))
