@@ -159,7 +159,7 @@ class Composer:
                 self._shapes[overrides] = compose(CONFIG_NAME, overrides=list(overrides))
             except Exception as error:  # YAML errors, and Hydra's of several kinds
                 cause = f": {error.__cause__}" if error.__cause__ is not None else ""
-                self._shapes[overrides] = (str(error).partition("Config search path:")[0].strip() + cause).strip()
+                self._shapes[overrides] = (_plainly(str(error)) + cause).strip()
         return self._shapes[overrides]
 
     def _check_choice(self, override: Override) -> list[str]:
@@ -186,7 +186,8 @@ class Composer:
                     f"as in +{inside}=NAME, or run all by -m '+{inside}=glob(*)'"
                 )
             else:
-                known = [*options, *(f"{folder}/" for folder in self._loader.list_groups(group))]
+                points = self._loader.list_groups(group) if group.partition("/")[0] == "experiment" else ()
+                known = [*options, *(f"{folder}/" for folder in points)]
                 problems.append(
                     f"{group}={name}: no such option{nearest(str(name), known)} (options of {group}: {listed(known)})"
                 )
@@ -226,6 +227,15 @@ class Composer:
             near = "" if group in self.groups or "/" not in group else nearest(group, self.groups)
             raise RequestError(f"{override.input_line} is an empty sweep: it names nothing to run{near}{known}")
         return choices
+
+
+def _plainly(message: str) -> str:
+    """Return Hydra's message about a composition without what only Hydra's authors understand."""
+    unused = re.match(r"Could not override '([^']+)/([^'/]+)'. No match in the defaults list", message)
+    if unused:
+        parent, part = unused.groups()
+        return f"{parent}/{part}: the chosen {parent} has no {part} to replace: choose another with {parent}=NAME"
+    return message.partition("Config search path:")[0].strip()
 
 
 def apply_override(config: DictConfig, override: Override, *, groups: frozenset[str] = frozenset()) -> list[str]:

@@ -95,7 +95,7 @@ class Drift(Batched):
         num_components: int | None = None,
         sample_size: int | None = 5000,
         interval: int = 1000,
-        warmup_intervals: int = 0,
+        warmup_intervals: int = 4,
         warmup_trigger: Trigger | None = None,
         first_block: str = "fire",
         calibration: str = "retrospective",

@@ -15,9 +15,6 @@ class LatencyCost(CostBased):
     in sample-seconds per unit of cost; decided at the end of every block. Without ``regret_per_cost`` it is what the
     first training's data had waited, per unit of its cost: later ones are as patient as the first.
 
-    Args:
-        **options: As of ``CostBased``.
-
     Raises:
         RequestError: If a value is out of range.
 
@@ -40,10 +37,8 @@ class LatencyCost(CostBased):
     name = "latency_cost"
     state_fields = (*CostBased.state_fields, "waiting", "sum_of_timestamps")
 
-    def __init__(self, **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
-        self.waiting = 0  # samples that arrived since the last training
-        self.sum_of_timestamps = 0
+    waiting = 0  # samples that arrived since the last training
+    sum_of_timestamps = 0
 
     def consume(self, part: Arrivals) -> None:
         """Count the samples and sum up their timestamps."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modyn_bench.triggers.base import View
+from modyn_bench.decisions.base import DecisionRule
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.cost_based import CostBased
 from modyn_bench.triggers.costs import RegretCurve
 from modyn_bench.triggers.monitoring import Monitor, check_expected_accuracy
@@ -22,7 +23,6 @@ class MisclassificationCost(CostBased):
     Args:
         expected_accuracy: In [0, 1]; ``None``: the accuracy since the last training, up to the block before.
         allow_reduction: Let blocks with fewer errors than expected reduce the sum.
-        **options: As of ``CostBased``.
 
     Raises:
         RequestError: If a value is out of range.
@@ -43,9 +43,31 @@ class MisclassificationCost(CostBased):
     state_fields = (*CostBased.state_fields, "curve", "monitor")
 
     def __init__(
-        self, *, expected_accuracy: float | None = None, allow_reduction: bool = False, **options: object
+        self,
+        *,
+        expected_accuracy: float | None = None,
+        allow_reduction: bool = False,
+        regret_per_cost: float | None = None,
+        decision: DecisionRule | None = None,
+        cost_model: str = "samples",
+        cost_window: int = 1000,
+        interval: int = 1000,
+        warmup_intervals: int = 0,
+        warmup_trigger: Trigger | None = None,
+        first_block: str = "fire",
+        calibration: str = "running",
     ) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]
+        super().__init__(
+            regret_per_cost=regret_per_cost,
+            decision=decision,
+            cost_model=cost_model,
+            cost_window=cost_window,
+            interval=interval,
+            warmup_intervals=warmup_intervals,
+            warmup_trigger=warmup_trigger,
+            first_block=first_block,
+            calibration=calibration,
+        )
         check_expected_accuracy(expected_accuracy)
         self.expected_accuracy = expected_accuracy
         self.allow_reduction = allow_reduction

@@ -80,10 +80,10 @@ class Performance(Batched):
         mode: str = "hindsight",
         forecast: str = "ridge",
         interval: int = 1000,
-        warmup_intervals: int = 0,
+        warmup_intervals: int = 4,
         warmup_trigger: Trigger | None = None,
         first_block: str = "fire",
-        calibration: str = "retrospective",
+        calibration: str = "running",
     ) -> None:
         super().__init__(
             interval=interval,

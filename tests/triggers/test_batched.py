@@ -116,7 +116,10 @@ def test_decisions_of_the_warmup_are_marked() -> None:
     [
         ({"interval": 0}, r"trigger\.interval=0 must be at least 1"),
         ({"warmup_intervals": -1}, r"trigger\.warmup_intervals=-1"),
-        ({"warmup_trigger": Amount(3)}, r"trigger\.warmup_intervals=0 leaves trigger\.warmup_trigger nothing to do"),
+        (
+            {"warmup_trigger": Amount(3), "warmup_intervals": 0},
+            r"trigger\.warmup_intervals=0 leaves trigger\.warmup_trigger nothing to do",
+        ),
         ({"first_block": "maybe"}, r"trigger\.first_block='maybe' must be fire or hold"),
         ({"calibration": "never"}, r"trigger\.calibration='never'"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.drift import Drift
 from modyn_bench.triggers.windows import DetectionWindows
 from modyn_bench.types import Arrivals, Decision
+
+Cold = partial(Drift, warmup_intervals=0)
 
 
 class Shifted(StubView):
@@ -77,7 +80,7 @@ def walk(trigger: Drift, num_samples: int, view_type: type[StubView] = Shifted) 
 
 @pytest.mark.parametrize("representation", ["features", "embedding"])
 def test_a_planted_jump_is_found_in_its_block(representation: str) -> None:
-    trigger = Drift(
+    trigger = Cold(
         distance=MeanDistance(),
         decision=Threshold(3.0),
         representation=representation,
@@ -89,7 +92,7 @@ def test_a_planted_jump_is_found_in_its_block(representation: str) -> None:
 
 def test_windows_reach_the_distance_and_a_reference_is_fitted_once() -> None:
     distance = Recorded()
-    trigger = Drift(
+    trigger = Cold(
         distance=distance,
         decision=Threshold(5.0),
         windows=DetectionWindows(4, 6),
@@ -111,7 +114,7 @@ class Keys(StubView):
 
 def test_the_warmup_windows_are_scored_against_the_latest() -> None:
     distance, rule = Recorded(), RollingQuantile()
-    trigger = Drift(
+    trigger = Cold(
         distance=distance,
         decision=rule,
         windows=DetectionWindows(4, 3),
@@ -128,7 +131,7 @@ def test_the_warmup_windows_are_scored_against_the_latest() -> None:
 
 def test_samples_are_drawn_by_their_keys_uniformly_and_windows_share_them() -> None:
     distance = Recorded()
-    trigger = Drift(
+    trigger = Cold(
         distance=distance,
         decision=Threshold(5.0),
         windows=DetectionWindows(400, 400),
@@ -148,7 +151,7 @@ def test_samples_are_drawn_by_their_keys_uniformly_and_windows_share_them() -> N
 
 
 def test_a_window_with_too_few_samples_is_not_scored() -> None:
-    trigger = Drift(windows=DetectionWindows(5, 5, overlap=False), interval=1, representation="features")
+    trigger = Cold(windows=DetectionWindows(5, 5, overlap=False), interval=1, representation="features")
     decisions = [decision for _, decision in walk(trigger, 4, Keys)]
     assert [decision.score for decision in decisions] == [None, None, None, None]
     assert [decision.fired for decision in decisions] == [True, False, False, False]
@@ -156,7 +159,7 @@ def test_a_window_with_too_few_samples_is_not_scored() -> None:
 
 def test_several_detectors_are_combined_and_logged() -> None:
     def build(**options: object) -> Drift:
-        return Drift(
+        return Cold(
             distance=MeanDistance(),
             decision=Threshold(3.0),
             detectors={"never": {"distance": MeanDistance(), "decision": Threshold(1e9)}},
@@ -184,7 +187,7 @@ def test_several_detectors_are_combined_and_logged() -> None:
 
 def test_a_sample_is_embedded_once_per_model_however_windows_overlap(tmp_path: Path) -> None:
     store = small_store([i // 2 for i in range(200)])
-    trigger = Drift(windows=DetectionWindows(40, 40), decision=Threshold(1e9), interval=5)
+    trigger = Cold(windows=DetectionWindows(40, 40), decision=Threshold(1e9), interval=5)
     run = run_small(tmp_path, store, trigger, replay={"flush": False})
     decisions = pd.read_parquet(run / "decisions.parquet")
     assert decisions.fired.tolist() == [True] + [False] * 39
@@ -206,10 +209,10 @@ def test_a_sample_is_embedded_once_per_model_however_windows_overlap(tmp_path: P
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        Drift(**options)
+        Cold(**options)
 
 
 def test_ties_and_one_sample_at_a_time_change_nothing() -> None:
     same: Arrivals = stream([5] * 30)
-    build = lambda: Drift(interval=4, windows=DetectionWindows("1s", "1s"))  # noqa: E731
+    build = lambda: Cold(interval=4, windows=DetectionWindows("1s", "1s"))  # noqa: E731
     assert drive(build, same) == drive(build, same, range(30))

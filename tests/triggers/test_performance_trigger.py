@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from driving import StubView, _record, stream
@@ -18,6 +20,8 @@ from modyn_bench.triggers.forecasts import forecast_next, ridge
 from modyn_bench.triggers.monitoring import predictions_of
 from modyn_bench.triggers.performance import Performance
 from modyn_bench.types import Decision
+
+Cold = partial(Performance, warmup_intervals=0)
 
 
 class Graded(StubView):
@@ -61,7 +65,7 @@ def fired(decisions: list[tuple[int, Decision]]) -> list[int]:
 
 def test_a_static_threshold_in_the_metrics_own_units_is_strict() -> None:
     """One error in 15..19, two in 20..24, three in 30..34; 0.6 itself does not fire."""
-    decisions, _ = walk(Performance(interval=5, threshold=0.6), [15, 20, 21, 30, 31, 32], 50)
+    decisions, _ = walk(Cold(interval=5, threshold=0.6), [15, 20, 21, 30, 31, 32], 50)
     assert fired(decisions) == [5, 35]
     scores = {at: decision.score for at, decision in decisions}
     assert scores[20] == pytest.approx(0.8)
@@ -70,13 +74,13 @@ def test_a_static_threshold_in_the_metrics_own_units_is_strict() -> None:
 
 
 def test_a_metric_for_which_lower_is_better_fires_above() -> None:
-    decisions, _ = walk(Performance(interval=5, metric="loss", threshold=1.0), [12, 22, 23, 24], 40)
+    decisions, _ = walk(Cold(interval=5, metric="loss", threshold=1.0), [12, 22, 23, 24], 40)
     assert fired(decisions) == [5, 25]
 
 
 def test_each_sample_is_judged_once_when_its_label_is_there_and_never_one_that_was_trained_on() -> None:
     """Labels come seven samples late. At 10 a model is trained on 0..2; at 15 it is judged on 3..7, and so on."""
-    trigger = Performance(interval=5, threshold=0.3)
+    trigger = Cold(interval=5, threshold=0.3)
     decisions, view = walk(trigger, [3, 4, 5, 6, 7], 30, delay=7)
     assert [at for at, decision in decisions if decision.score is not None] == [15, 20, 25, 30]
     assert fired(decisions) == [10, 15]
@@ -86,7 +90,7 @@ def test_each_sample_is_judged_once_when_its_label_is_there_and_never_one_that_w
 
 
 def test_a_block_without_a_new_label_is_not_scored() -> None:
-    trigger = Performance(interval=2, threshold=0.9)
+    trigger = Cold(interval=2, threshold=0.9)
     decisions, _ = walk(trigger, list(range(100)), 20, delay=100)
     assert [decision.score for _, decision in decisions] == [None] * 10
     assert fired(decisions) == []
@@ -94,8 +98,8 @@ def test_a_block_without_a_new_label_is_not_scored() -> None:
 
 def test_dynamic_rules_compare_with_the_blocks_before() -> None:
     wrong = [11, 16, 21, 26, 31, 36, *range(40, 44), *range(45, 50)]
-    quantile = Performance(interval=5, decision=RollingQuantile(0.05, window=4, min_history=3))
-    average = Performance(interval=5, decision=RollingAverage(0.25, absolute=True, window=4, min_history=3))
+    quantile = Cold(interval=5, decision=RollingQuantile(0.05, window=4, min_history=3))
+    average = Cold(interval=5, decision=RollingAverage(0.25, absolute=True, window=4, min_history=3))
     assert fired(walk(quantile, wrong, 50)[0]) == [5, 45, 50]
     assert fired(walk(average, wrong, 50)[0]) == [5, 45, 50]
 
@@ -103,9 +107,7 @@ def test_dynamic_rules_compare_with_the_blocks_before() -> None:
 def test_avoidable_misclassifications_add_up_until_a_training() -> None:
     """0.8 expected: one error of five is none to avoid, three are two."""
     wrong = [7, 10, 11, 12, 16, 20, 21, 22, 23, 31, 32]
-    trigger = Performance(
-        interval=5, metric="avoidable_misclassifications", decision=Threshold(4.5), expected_accuracy=0.8
-    )
+    trigger = Cold(interval=5, metric="avoidable_misclassifications", decision=Threshold(4.5), expected_accuracy=0.8)
     decisions, _ = walk(trigger, wrong, 40)
     scores = [decision.score for _, decision in decisions]
     assert scores[1:] == pytest.approx([0.0, 2.0, 2.0, 5.0, 0.0, 1.0, 1.0])
@@ -113,11 +115,14 @@ def test_avoidable_misclassifications_add_up_until_a_training() -> None:
 
 
 def test_good_blocks_reduce_the_sum_only_where_that_is_allowed() -> None:
-    options = {"interval": 5, "metric": "avoidable_misclassifications", "decision": Threshold(99)}
+    options = {
+        "interval": 5,
+        "warmup_intervals": 0,
+        "metric": "avoidable_misclassifications",
+        "decision": Threshold(99),
+    }
     scores = {
-        allowed: [
-            d.score for _, d in walk(Performance(**options, expected_accuracy=0.6, allow_reduction=allowed), [5], 20)[0]
-        ]
+        allowed: [d.score for _, d in walk(Cold(**options, expected_accuracy=0.6, allow_reduction=allowed), [5], 20)[0]]
         for allowed in (False, True)
     }
     assert scores[False][1:] == pytest.approx([0.0, 0.0, 0.0])
@@ -125,7 +130,7 @@ def test_good_blocks_reduce_the_sum_only_where_that_is_allowed() -> None:
 
 
 def test_the_expected_accuracy_is_estimated_from_the_blocks_since_the_training() -> None:
-    trigger = Performance(interval=5, metric="avoidable_misclassifications", decision=Threshold(1.5))
+    trigger = Cold(interval=5, metric="avoidable_misclassifications", decision=Threshold(1.5))
     decisions, _ = walk(trigger, [5, 10, 15, 16, 17, 20], 30)
     # 0.8, 0.8, then 0.4: two more errors than the fifth that was usual; then a new model with nothing to compare with
     assert [decision.score for _, decision in decisions][1:] == pytest.approx([0.0, 0.0, 2.0, 0.0, 0.0])
@@ -134,8 +139,8 @@ def test_the_expected_accuracy_is_estimated_from_the_blocks_since_the_training()
 
 def test_looking_ahead_fires_on_the_trend() -> None:
     wrong = [10, 15, 16, 20, 21, 22, 25, 26, 27, 28]
-    hindsight = Performance(interval=5, threshold=0.15)
-    lookahead = Performance(interval=5, threshold=0.15, mode="lookahead")
+    hindsight = Cold(interval=5, threshold=0.15)
+    lookahead = Cold(interval=5, threshold=0.15, mode="lookahead")
     assert fired(walk(hindsight, wrong, 30)[0]) == [5]
     assert fired(walk(lookahead, wrong, 30)[0]) == [5, 30]  # 1, .8, .6, .4, .2 point to about 0
 
@@ -143,7 +148,7 @@ def test_looking_ahead_fires_on_the_trend() -> None:
 def test_running_calibration_takes_the_warmups_blocks() -> None:
     rule = RollingQuantile(window=9)
     options = {"interval": 5, "decision": rule, "warmup_intervals": 4, "warmup_trigger": Amount(8)}
-    walk(Performance(**options, calibration="running"), [8, 12], 20)
+    walk(Cold(**options, calibration="running"), [8, 12], 20)
     # Models after 8 and 16 samples: 8..9 and 10..14 are judged by the first, 16..19 by the second.
     assert rule.history == pytest.approx([-0.5, -0.8, -1.0])
 
@@ -151,9 +156,7 @@ def test_running_calibration_takes_the_warmups_blocks() -> None:
 def test_retrospective_calibration_takes_what_the_newest_model_has_not_seen() -> None:
     rule = RollingQuantile(window=9)
     walk(
-        Performance(
-            interval=5, decision=rule, warmup_intervals=4, warmup_trigger=Amount(8), calibration="retrospective"
-        ),
+        Cold(interval=5, decision=rule, warmup_intervals=4, warmup_trigger=Amount(8), calibration="retrospective"),
         [17, 18],
         20,
     )
@@ -201,11 +204,11 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        Performance(**options)
+        Cold(**options)
 
 
 def test_a_metric_that_does_not_suit_the_classes_is_refused_before_anything_is_trained() -> None:
-    trigger = Performance(metric="f1_binary")
+    trigger = Cold(metric="f1_binary")
     trigger.check_dataset(num_classes=2)
     with pytest.raises(RequestError, match=r"trigger\.metric: f1_binary needs two classes, but the dataset has 3"):
         trigger.check_dataset(num_classes=3)
