@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modyn_bench.drift.base import Distance, Values, matrix
-from modyn_bench.drift.kernels import check_kernel, kernel_sum, median_bandwidth
+from modyn_bench.drift.kernels import check_kernel, kernel_sum, kernel_sum_within, median_bandwidth
 from modyn_bench.errors import ContractError
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ class Mmd(Distance):
         n = len(rows)
         if n < 2:
             raise ContractError(f"distance {self.name} needs two samples in each window, but one holds {n}")
-        of_itself = 0.0 if self.kernel == "energy" else 1.0
-        return (kernel_sum(rows, rows, self.kernel, self._width) - n * of_itself) / (n * (n - 1))
+        return kernel_sum_within(rows, self.kernel, self._width) / (n * (n - 1))
 
 
 def centered(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
