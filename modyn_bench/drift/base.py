@@ -91,4 +91,4 @@ def share_at_most(sorted_values: torch.Tensor, at: torch.Tensor) -> torch.Tensor
     """Return the empirical distribution functions of sorted columns (d, n) at points (d, k): shares, shape (d, k)."""
     import torch
 
-    return torch.searchsorted(sorted_values, at, right=True) / sorted_values.shape[1]
+    return torch.searchsorted(sorted_values, at, right=True).double() / sorted_values.shape[1]

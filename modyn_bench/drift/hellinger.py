@@ -68,4 +68,4 @@ class Hellinger(Distance):
         below = torch.searchsorted(columns, self._edges, right=True)
         ends = torch.nn.functional.pad(below, (1, 1))
         ends[:, -1] = columns.shape[1]
-        return ends.diff(dim=1) / columns.shape[1]
+        return ends.diff(dim=1).double() / columns.shape[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from modyn_bench.drift.base import Distance, Values, generator_or_fixed, matrix
-from modyn_bench.drift.kernels import check_kernel, kernel_matrix, median_bandwidth
+from modyn_bench.drift.kernels import PRECISE, check_kernel, kernel_matrix, median_bandwidth
 from modyn_bench.drift.mmd import centered
 from modyn_bench.errors import ContractError, RequestError
 
@@ -52,14 +52,14 @@ class KernelTwoSample(Distance):
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference and its bandwidth."""
-        self._reference, self._center = centered(matrix(reference))
+        self._reference, self._center = centered(matrix(reference, double=self.kernel in PRECISE))
         self._width = median_bandwidth(self._reference) if self.bandwidth is None else self.bandwidth
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return one minus the p-value."""
         import torch
 
-        rows = matrix(current) - self._center
+        rows = matrix(current, double=self.kernel in PRECISE) - self._center
         n, m = len(self._reference), len(rows)
         if min(n, m) < 2:
             raise ContractError(f"distance {self.name} needs two samples in each window, but they hold {n} and {m}")
@@ -70,7 +70,7 @@ class KernelTwoSample(Distance):
         members[0, :n] = 1.0
         for row in members[1:]:
             row[draw.permutation(n + m)[:n]] = 1.0
-        first = torch.from_numpy(members).to(pooled.device).T
+        first = torch.from_numpy(members).to(pooled.device, pooled.dtype).T
         sums = pooled @ first  # of every row over the first sample
         inside = (sums * first).sum(dim=0, dtype=torch.float64)
         across = (sums * (1.0 - first)).sum(dim=0, dtype=torch.float64)

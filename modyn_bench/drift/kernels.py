@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MAX_ENTRIES = 1 << 19  # of a kernel matrix that is in memory at a time: what a cache holds is summed up fastest
 _MAX_MEDIAN_ROWS = 2048  # that the bandwidth is taken from, evenly spread over the reference
-_SAME = 1e-6  # squared distances up to this share of the rows' squared lengths are rounding: the rows are equal
+_ROUNDING = 10.0  # squared distances up to so many units of rounding of the rows' squared lengths are 0
 
 KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "rbf": lambda squared: squared.neg_().exp_(),
@@ -21,6 +21,9 @@ KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "energy": lambda squared: squared.sqrt_().neg_(),
 }
 """Kernels of the squared distance divided by the bandwidth; they write over it."""
+
+PRECISE = ("laplace", "energy")
+"""Kernels that are steep at 0, where float32 has too few digits of the distance."""
 
 
 def check_kernel(kernel: str, bandwidth: float | None) -> None:
@@ -41,9 +44,11 @@ def _lengths(x: torch.Tensor) -> torch.Tensor:
 
 
 def _distances(x: torch.Tensor, lengths_x: torch.Tensor, y: torch.Tensor, lengths_y: torch.Tensor) -> torch.Tensor:
+    import torch
+
     lengths = lengths_x[:, None] + lengths_y[None, :]
     squared = lengths.addmm(x, y.T, alpha=-2.0)
-    return squared.masked_fill_(squared <= lengths.mul_(_SAME), 0.0)
+    return squared.masked_fill_(squared <= lengths.mul_(_ROUNDING * torch.finfo(squared.dtype).eps), 0.0)
 
 
 def median_bandwidth(x: torch.Tensor) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from modyn_bench.drift.base import Distance, Values, matrix
-from modyn_bench.drift.kernels import check_kernel, kernel_sum, kernel_sum_within, median_bandwidth
+from modyn_bench.drift.kernels import PRECISE, check_kernel, kernel_sum, kernel_sum_within, median_bandwidth
 from modyn_bench.errors import ContractError
 
 if TYPE_CHECKING:
@@ -55,13 +55,13 @@ class Mmd(Distance):
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference, its bandwidth, and its kernel's sum over different rows."""
-        self._reference, self._center = centered(matrix(reference))
+        self._reference, self._center = centered(matrix(reference, double=self.kernel in PRECISE))
         self._width = median_bandwidth(self._reference) if self.bandwidth is None else self.bandwidth
         self._within = self._mean_within(self._reference)
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the estimate of MMD²."""
-        rows = matrix(current) - self._center
+        rows = matrix(current, double=self.kernel in PRECISE) - self._center
         across = kernel_sum(self._reference, rows, self.kernel, self._width) / (len(self._reference) * len(rows))
         return self._within + self._mean_within(rows) - 2.0 * across
 
