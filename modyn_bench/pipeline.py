@@ -94,6 +94,7 @@ class Pipeline:
         self.clock = StageClock()
         self.decisions: list[DecisionRecord] = []  # since the last trigger
         self.model: TrainedModel | None = None
+        self.first_model: TrainedModel | None = None  # where the trigger uses it
         first = self.replay.first_key
         self.cursor = Cursor(first, self.replay.first_time, since_key=first, since_labelled=first)
         self.view = self._new_view(None)
@@ -218,6 +219,8 @@ class Pipeline:
         self._announce("train", index, len(selection) * self.trainer.config.epochs)
         with self.clock.measure("train", num_samples=len(selection)):
             self.model = self.trainer.fit(selection, self.model, last_key=last_key, on_samples=self._on_samples)
+        if self.trigger.uses_first_model and self.first_model is None:
+            self.first_model = self.model
         self.clock.add("train", forward_passes=self.model.forward_passes, backward_passes=self.model.backward_passes)
 
     def _predict(self, index: int) -> Predictions:
@@ -304,7 +307,8 @@ class Pipeline:
                         "selector": self.selector.state_dict(),
                     }
                 )
-            part.write_record(replace(record, stages=self.clock.costs()))
+            keep = self.model is not None and self.model is self.first_model
+            part.write_record(replace(record, stages=self.clock.costs()), keep_model=keep and record.model is not None)
 
     def _resume(self) -> None:
         """Go on after the last committed trigger, if there is one."""
@@ -317,6 +321,9 @@ class Pipeline:
             self.selector.load_state_dict(states["selector"])
             if self.cursor.num_trained:
                 self.model = self.trainer.load(self.run_directory.last_model_path())
+            kept = next((part for part in parts if part.keeps_model), None)
+            if kept is not None:
+                self.first_model = self.trainer.load(kept.model_path)
             self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)
         start = RunStart(
             run_id=self.run_directory.run_id,
@@ -333,14 +340,19 @@ class Pipeline:
 
     def _new_view(self, model_id: int | None) -> ModelView:
         """Return a view of the newest model, with nothing cached."""
+        first = None if self.first_model is None else self._view_of(self.first_model, 0)
+        return self._view_of(self.model, model_id, first)
+
+    def _view_of(self, model: TrainedModel | None, model_id: int | None, first: ModelView | None = None) -> ModelView:
         return ModelView(
             self.train_split,
             model_id=model_id,
-            module=None if self.model is None else self.model.module,
-            preprocessor=None if self.model is None else self.model.preprocessor,
+            module=None if model is None else model.module,
+            preprocessor=None if model is None else model.preprocessor,
             first_key=self.replay.first_key,
             device=self.device,
             precision=self.precision,
+            first=first,
             seed=self.seed,
         )
 

@@ -236,20 +236,22 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     chosen = results[results.setting == "calibrated"]
-    fig, axes = plt.subplots(1, 3, figsize=(11, 4.6), sharey=True, layout="constrained")
+    fig, axes = plt.subplots(1, 3, figsize=(11, 5.2), sharey=True, layout="constrained")
     for ax, kind in zip(axes, KINDS[1:], strict=True):
         grid = chosen[chosen.drift == kind].pivot(index="distance", columns="decision", values="median_delay")
         grid = grid.reindex(index=list(DISTANCES), columns=list(RULES))
         values = grid.to_numpy(dtype=float)
-        image = ax.imshow(np.where(np.isfinite(values), values, np.nan), cmap="cividis_r", vmin=0, vmax=6000)
+        image = ax.imshow(
+            np.where(np.isfinite(values), values, np.nan), cmap="cividis_r", vmin=0, vmax=6000, aspect="auto"
+        )
         ax.set_xticks(range(len(RULES)), [name.replace("_", " ") for name in RULES], rotation=60, ha="right")
         ax.set_yticks(range(len(DISTANCES)), [name.replace("_", " ") for name in DISTANCES])
         ax.set_title(f"{kind} drift")
         for (row, column), value in np.ndenumerate(values):
-            text = "missed" if math.isinf(value) else "" if math.isnan(value) else f"{value / 1000:.2g}k"
+            text = "> 19k" if math.isinf(value) else "" if math.isnan(value) else f"{value / 1000:.2g}k"
             dark = math.isfinite(value) and value > 3000
             ax.text(column, row, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
-    fig.colorbar(image, ax=axes, label="median delay in samples, at one false alarm per 10,000", shrink=0.8)
+    fig.colorbar(image, ax=axes, label="median delay in samples\nat one false alarm per 10,000", shrink=0.8)
     fig.savefig(path, dpi=150)
     plt.close(fig)
 

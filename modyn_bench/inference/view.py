@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ class ModelView:
         batch_size: B; changes bits and so possibly results.
         device: Where the model runs.
         precision: Lightning's name of the precision.
+        first: A view of the run's first model, where a policy uses it.
         seed: The run's seed. What a model draws that is random even in eval mode derives from it and the batch.
     """
 
@@ -52,6 +53,7 @@ class ModelView:
         batch_size: int = 1024,
         device: str = "cpu",
         precision: str = "32-true",
+        first: ModelView | None = None,
         seed: int = 0,
     ) -> None:
         self._split = split
@@ -62,6 +64,7 @@ class ModelView:
         self._batch_size = batch_size
         self._device = device
         self._precision = precision
+        self._first = first
         self._seed = seed
         self._embeddings = KeyedRows()
         self._probabilities = KeyedRows()
@@ -107,8 +110,8 @@ class ModelView:
 
     @property
     def forward_passes(self) -> float:
-        """Sample passes through the model since the view was made: keys that were not cached, each once."""
-        return float(self._num_passes)
+        """Sample passes through models since the view was made: keys that were not cached, each once."""
+        return float(self._num_passes) + (0.0 if self._first is None else self._first.forward_passes)
 
     def move_to(self, *, time: int, num_arrived: int, num_labelled: int) -> None:
         """Move on to a point of the stream.
@@ -119,13 +122,23 @@ class ModelView:
             num_labelled: The labels of keys below this have arrived.
         """
         self._time, self._num_arrived, self._num_labelled = time, num_arrived, num_labelled
+        if self._first is not None:
+            self._first.move_to(time=time, num_arrived=num_arrived, num_labelled=num_labelled)
 
-    def embed(self, keys: IntArray) -> NDArray[np.float32]:
-        """Return the newest model's embeddings (the input of its last layer), shape (n, d).
+    def embed(self, keys: IntArray, *, model: Literal["newest", "first"] = "newest") -> NDArray[np.float32]:
+        """Return embeddings (the input of a model's last layer), shape (n, d).
 
         Raises:
-            ContractError: If there is no model yet, it has no embedding, or a key has not arrived.
+            ContractError: If there is no model yet, it has no embedding, a key has not arrived, or the first model is
+                asked for by a policy that has not said that it uses it.
         """
+        if model == "first":
+            if self._first is None:
+                raise ContractError(
+                    "a policy asked for embeddings of the first model, which was not kept: its uses_first_model must "
+                    "be true, and there must be a model"
+                )
+            return self._first.embed(keys)
         keys = self._check(keys, self._num_arrived, "samples")
         self._compute(self._embeddings.missing(keys), embeddings=True)
         return self._embeddings.get(keys)

@@ -104,8 +104,18 @@ class Part(Tail):
         """Whether the model is there: it was trained, and has not been deleted since."""
         return self.model_path.is_dir()
 
+    @property
+    def keeps_model(self) -> bool:
+        """Whether the model is kept, however many follow, because a policy goes on using it."""
+        return bool(self._content.get("keeps_model", False))
+
     def delete_model(self) -> None:
-        """Delete the model, and what a killed process left of it. A folder under its own name is always whole."""
+        """Delete the model, and what a killed process left of it, unless a policy goes on using it.
+
+        A folder under its own name is always whole.
+        """
+        if self.keeps_model:
+            return
         pruned = self.path / _PRUNED
         if self.has_model:
             self.model_path.rename(pruned)
@@ -150,6 +160,7 @@ class PartWriter:
         self.path = path
         self.trigger_index = trigger_index
         self.record: TriggerRecord | None = None
+        self._keeps_model = False
 
     @property
     def model_path(self) -> Path:
@@ -196,9 +207,15 @@ class PartWriter:
         """Write the costs since the last trigger; a record brings its own."""
         (self.path / STAGES).write_bytes(json_bytes([to_row(cost) for cost in stages]))
 
-    def write_record(self, record: TriggerRecord) -> None:
-        """Write the trigger's record with its costs."""
+    def write_record(self, record: TriggerRecord, *, keep_model: bool = False) -> None:
+        """Write the trigger's record with its costs.
+
+        Args:
+            record: What came of the trigger.
+            keep_model: Keep its model for as long as the run, because a policy goes on using it.
+        """
         self.record = record
+        self._keeps_model = keep_model
         self.write_stages(record.stages)
 
     def complete(self) -> None:
@@ -213,6 +230,8 @@ class PartWriter:
         if self.record is not None:
             model = self.record.model
             content["record"] = {**to_row(self.record), "model": None if model is None else to_row(model)}
+        if self._keeps_model:
+            content["keeps_model"] = True
         content["files"] = {path.relative_to(self.path).as_posix(): path.stat().st_size for path in files}
         (self.path / RECORD).write_bytes(json_bytes(content))
 

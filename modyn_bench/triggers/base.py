@@ -15,7 +15,7 @@ The result may not depend on how the stream is cut into arrivals.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,8 +63,11 @@ class View(Protocol):
     def forward_passes(self) -> float:
         """Sample passes through a model since the last trigger; a key that is cached costs nothing."""
 
-    def embed(self, keys: IntArray) -> NDArray[np.float32]:
-        """Return the newest model's embeddings (the input of its last layer), shape (n, d)."""
+    def embed(self, keys: IntArray, *, model: Literal["newest", "first"] = "newest") -> NDArray[np.float32]:
+        """Return embeddings (the input of a model's last layer), shape (n, d).
+
+        The first model can be asked for by a policy whose ``uses_first_model`` says so.
+        """
 
     def predict(self, keys: IntArray) -> NDArray[np.float32]:
         """Return the newest model's class probabilities, shape (n, C)."""
@@ -87,6 +90,11 @@ class Trigger(Stateful, ABC):
 
     name: ClassVar[str]
     """What the policy is called in tables: the name of its YAML file."""
+
+    @property
+    def uses_first_model(self) -> bool:
+        """Whether the policy asks for embeddings of the run's first model, which is then kept."""
+        return False
 
     @abstractmethod
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:

@@ -84,6 +84,11 @@ class Batched(Trigger):
         """Whether the warm-up still goes on."""
         return self.num_blocks < self.warmup_intervals
 
+    @property
+    def uses_first_model(self) -> bool:
+        """Whether the warm-up policy does."""
+        return self.warmup_trigger is not None and self.warmup_trigger.uses_first_model
+
     def check_dataset(self, *, num_classes: int) -> None:
         """Check the warm-up policy."""
         if self.warmup_trigger is not None:

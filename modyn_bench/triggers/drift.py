@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 COMBINATIONS = ("any", "majority", "all")
+REPRESENTATIONS = ("embedding", "first_embedding", "features")
 
 
 @dataclass
@@ -50,8 +51,8 @@ class Drift(Batched):
         combine: Fire where ``any``, a ``majority`` or ``all`` of the detectors fire at the same block.
         at_least: Fire where this many do, in place of ``combine``.
         windows: Which samples are compared.
-        representation: What distances between vectors compare: the ``embedding`` (the newest model's) or the
-            ``features`` (as stored).
+        representation: What distances between vectors compare: the ``embedding`` (the newest model's), the
+            ``first_embedding`` (that of the run's first model, which stays the same), or the ``features`` (as stored).
         num_components: Project vectors on so many principal components of the reference; ``None`` for all.
         sample_size: Samples that are drawn from each window, in samples; ``None`` for all. The draw depends on a
             sample's key alone, so that windows that overlap share what they draw.
@@ -114,8 +115,8 @@ class Drift(Batched):
             raise RequestError(f"trigger.combine={combine!r} must be one of {', '.join(COMBINATIONS)}")
         if at_least is not None and not 1 <= at_least <= len(self.detectors):
             raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(self.detectors)}, the detectors")
-        if representation not in ("embedding", "features"):
-            raise RequestError(f"trigger.representation={representation!r} must be embedding or features")
+        if representation not in REPRESENTATIONS:
+            raise RequestError(f"trigger.representation={representation!r} must be one of {', '.join(REPRESENTATIONS)}")
         if sample_size is not None and sample_size < 2:
             raise RequestError(f"trigger.sample_size={sample_size} must be at least 2, or null for all")
         if num_components is not None:
@@ -128,10 +129,15 @@ class Drift(Batched):
         self.sample_size = sample_size
         self._fitted: dict[str, _Fitted] = {}  # made anew where it is missing: no state
 
+    @property
+    def uses_first_model(self) -> bool:
+        """Whether vectors are embeddings of the first model."""
+        return self.representation == "first_embedding" or super().uses_first_model
+
     def ready(self, view: View) -> bool:
         """Say whether there is a reference, and a model where one is needed."""
         reads = {detector.distance.reads for detector in self.detectors.values()}
-        needs_model = "probabilities" in reads or ("vectors" in reads and self.representation == "embedding")
+        needs_model = "probabilities" in reads or ("vectors" in reads and self.representation != "features")
         return self.last_trigger is not None and not (needs_model and view.model_id is None)
 
     def evaluate(self, view: View) -> Decision:
@@ -245,7 +251,9 @@ class _Fitted:
             return view.labels(keys)
         if self._distance.reads == "probabilities":
             return view.predict(keys)
-        return view.embed(keys) if self._representation == "embedding" else self._vectors.transform(view.features(keys))
+        if self._representation == "features":
+            return self._vectors.transform(view.features(keys))
+        return view.embed(keys, model="first" if self._representation == "first_embedding" else "newest")
 
 
 def _further(detectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Detector]:

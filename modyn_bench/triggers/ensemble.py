@@ -66,6 +66,11 @@ class Ensemble(Trigger):
         self.votes = dict.fromkeys(self.members, False)
         self._due: tuple[str, ...] = ()  # a note of the last next_decision, made anew by every call: no state
 
+    @property
+    def uses_first_model(self) -> bool:
+        """Whether any member does."""
+        return any(member.uses_first_model for member in self.members.values())
+
     def check_dataset(self, *, num_classes: int) -> None:
         """Check every member."""
         for member in self.members.values():

@@ -53,6 +53,10 @@ POLICIES: dict[str, Callable[[], Trigger]] = {
         decision=Threshold(0.85),
         detectors={"labels": {"distance": LabelShift(of="labels"), "decision": Cusum(1.0, min_history=2)}},
     ),
+    "drift_first": lambda: Ensemble(
+        {"d": Drift(interval=6, windows=SHORT, representation="first_embedding", warmup_intervals=2), "a": Amount(25)},
+        rule="any",
+    ),
     "performance": lambda: Performance(interval=6, decision=PageHinkley(0.1, min_history=2)),
     "performance_ahead": lambda: Performance(
         interval=6, metric="loss", decision=RollingQuantile(0.4), mode="lookahead"

@@ -34,7 +34,7 @@ class StubView:
         self._pass(np.arange(first, last))
         return derive_seed(-1 if self.model_id is None else self.model_id, first, last) / 2**63
 
-    def embed(self, keys: IntArray) -> np.ndarray:
+    def embed(self, keys: IntArray, *, model: str = "newest") -> np.ndarray:
         self._pass(keys)
         return np.stack([self._numbers(keys, name) for name in ("x", "y")], axis=1).astype(np.float32)
 

@@ -20,6 +20,8 @@ from modyn_bench.errors import RequestError
 from modyn_bench.seeding import priorities
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.drift import Drift
+from modyn_bench.triggers.ensemble import Ensemble
+from modyn_bench.triggers.once import Once
 from modyn_bench.triggers.windows import DetectionWindows
 from modyn_bench.types import Arrivals, Decision
 
@@ -33,7 +35,7 @@ class Shifted(StubView):
         noise = priorities(keys, 0, "noise") / 2**64
         return {"numeric": (noise + 10.0 * (keys >= 60))[:, None]}
 
-    def embed(self, keys: np.ndarray) -> np.ndarray:
+    def embed(self, keys: np.ndarray, *, model: str = "newest") -> np.ndarray:
         self._pass(keys)
         return self.features(keys)["numeric"].astype(np.float32)
 
@@ -216,3 +218,33 @@ def test_ties_and_one_sample_at_a_time_change_nothing() -> None:
     same: Arrivals = stream([5] * 30)
     build = lambda: Cold(interval=4, windows=DetectionWindows("1s", "1s"))  # noqa: E731
     assert drive(build, same) == drive(build, same, range(30))
+
+
+def test_the_first_model_is_kept_for_whom_it_matters(tmp_path: Path) -> None:
+    """Scores of a fixed model on windows of the same samples do not change with the newest model."""
+    store = small_store([i // 2 for i in range(200)])
+
+    def scores(name: str, representation: str) -> tuple[Path, list[float]]:
+        drift = Cold(
+            distance=MeanDistance(),
+            decision=Threshold(1e9),
+            representation=representation,
+            windows=DetectionWindows(20, 20, reference="fixed"),
+            interval=20,
+            first_block="hold",
+        )
+        trigger = Ensemble({"drift": drift, "amount": Amount(40 if name == "often" else 10_000)}, rule="any")
+        if name == "once":
+            trigger = Ensemble({"drift": drift, "once": Once("19s")}, rule="any")
+        run = run_small(tmp_path / f"{name}-{representation}", store, trigger, replay={"flush": False})
+        decisions = pd.read_parquet(run / "decisions.parquet")
+        return run, decisions[decisions.policy == "ensemble/drift"].score.dropna().tolist()
+
+    often, of_many = scores("often", "first_embedding")
+    once, of_one = scores("once", "first_embedding")
+    assert len(pd.read_parquet(often / "models.parquet")) == 5
+    assert len(pd.read_parquet(once / "models.parquet")) == 1
+    assert of_many == pytest.approx(of_one)
+    assert scores("often", "embedding")[1] != pytest.approx(of_one)
+    kept = [part.name for part in sorted((often / "triggers").iterdir()) if (part / "model").is_dir()]
+    assert kept == ["00000", "00004"]
