@@ -20,7 +20,9 @@ from modyn_bench.runs.evaluations import write_config
 from modyn_bench.runs.identity import evaluation_id
 
 if TYPE_CHECKING:
+    from modyn_bench.selectors.base import Selector
     from modyn_bench.training.trainer import ModelTrainer
+    from modyn_bench.triggers.base import Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +91,20 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         "notes": list(store.notes),
         "split": evaluation.split,
     }
-    trainer = None
+    parts = None
     if not RunDirectory.is_done(Path(config["root"]), config=config, fingerprint=store.fingerprint):
-        trainer = _trainer(config, store)
-        trainer.rehearse()
+        parts = _build(config, store)
+        parts.trigger.check_dataset(num_classes=num_classes)
+        parts.trainer.rehearse()
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset
     ) as run:
         if run.done:
             return _show(run, config, evaluation)
-        trainer = trainer or _trainer(config, store)
         keep_probabilities = _as_before(run, keep_probabilities)
         print(*(f"{store.name}: {note}" for note in store.notes), sep="\n", flush=True)
         with _observed(config, store, sweep) as observers:
-            _train(run, config, store, trainer, evaluation, keep_probabilities, observers)
+            _train(run, config, store, parts or _build(config, store), evaluation, keep_probabilities, observers)
             _conclude(run, evaluation, observers)
         run.mark_done()  # when the observers have closed: a kill before this has them log anew
         return JobResult("finished", run.path, _summary(run.path))
@@ -140,48 +142,56 @@ def _as_before(run: RunDirectory, keep_probabilities: bool) -> bool:
     return kept
 
 
-def _trainer(config: Mapping[str, Any], store: SampleStore) -> ModelTrainer:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a configuration makes of a run."""
+
+    trigger: Trigger
+    selector: Selector
+    trainer: ModelTrainer
+
+
+def _build(config: Mapping[str, Any], store: SampleStore) -> _Parts:
+    from hydra.utils import instantiate
+
     from modyn_bench.training.trainer import ModelTrainer
 
-    return ModelTrainer(
+    trainer = ModelTrainer(
         model=config["model"],
         config=section(TrainingConfig, config["training"]),
         schema=store.schema,
         split=store.splits["train"],
         seed=int(config["seed"]),
     )
+    trigger, selector = (instantiate(dict(config[name]), _convert_="all") for name in ("trigger", "selector"))
+    return _Parts(trigger, selector, trainer)
 
 
 def _train(
     run: RunDirectory,
     config: Mapping[str, Any],
     store: SampleStore,
-    trainer: ModelTrainer,
+    parts: _Parts,
     evaluation: EvaluationConfig,
     keep_probabilities: bool,
     observers: Sequence[Observer],
 ) -> None:
     """Replay the stream and commit every trigger."""
-    from hydra.utils import instantiate
-
     from modyn_bench.pipeline import Pipeline
 
-    training = section(TrainingConfig, config["training"])
+    training = parts.trainer.config
     test = store.splits[evaluation.split]
     run.write_test_split(test.timestamps, test.labels)
-    seed = int(config["seed"])
-    trigger = instantiate(dict(config["trigger"]), _convert_="all")
-    trigger.check_dataset(num_classes=store.schema.num_classes)
     Pipeline(
         store=store,
-        trigger=trigger,
-        selector=instantiate(dict(config["selector"]), _convert_="all"),
-        trainer=trainer,
+        trigger=parts.trigger,
+        selector=parts.selector,
+        trainer=parts.trainer,
         run=run,
         replay=section(ReplayConfig, config["replay"]),
         evaluation=evaluation,
         keep_probabilities=keep_probabilities,
-        seed=seed,
+        seed=int(config["seed"]),
         device={"gpu": "cuda"}.get(training.accelerator, training.accelerator),
         precision=training.precision,
         observers=observers,

@@ -81,3 +81,12 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(config, tm
     with pytest.raises(RequestError, match=message):
         run_job(config)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_trigger_that_does_not_suit_the_dataset_is_refused_before_anything_is_written(config, tmp_path):
+    lines = [f"2020-01-{day:02},{day},{'abc'[day % 3]}" for day in range(1, 29)]
+    (tmp_path / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
+    config["trigger"] = {"_target_": "modyn_bench.triggers.performance.Performance", "metric": "f1_binary"}
+    with pytest.raises(RequestError, match=r"trigger\.metric: f1_binary needs two classes, but the dataset has 3"):
+        run_job(config)
+    assert not (tmp_path / "out").exists()

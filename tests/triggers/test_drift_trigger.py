@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import small
 from driving import StubView, drive, stream
 from small import run_small, small_store
 
@@ -19,9 +20,9 @@ from modyn_bench.drift.mean_distance import MeanDistance
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import priorities
 from modyn_bench.triggers.amount import Amount
+from modyn_bench.triggers.base import View
 from modyn_bench.triggers.drift import Drift
 from modyn_bench.triggers.ensemble import Ensemble
-from modyn_bench.triggers.once import Once
 from modyn_bench.triggers.windows import DetectionWindows
 from modyn_bench.types import Arrivals, Decision
 
@@ -220,8 +221,17 @@ def test_ties_and_one_sample_at_a_time_change_nothing() -> None:
     assert drive(build, same) == drive(build, same, range(30))
 
 
-def test_the_first_model_is_kept_for_whom_it_matters(tmp_path: Path) -> None:
+class FirstOnly(Amount):
+    """Fires after the first block, and never again."""
+
+    def decide(self, view: View) -> Decision:
+        return Decision(self.num_seen == self.num_samples)
+
+
+def test_the_first_model_is_kept_for_whom_it_matters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores of a fixed model on windows of the same samples do not change with the newest model."""
+    model = {"_target_": "modyn_bench.models.TabularMLP", "hidden": [6]}  # whose embedding training changes
+    monkeypatch.setattr(small, "MODEL", model)
     store = small_store([i // 2 for i in range(200)])
 
     def scores(name: str, representation: str) -> tuple[Path, list[float]]:
@@ -233,9 +243,7 @@ def test_the_first_model_is_kept_for_whom_it_matters(tmp_path: Path) -> None:
             interval=20,
             first_block="hold",
         )
-        trigger = Ensemble({"drift": drift, "amount": Amount(40 if name == "often" else 10_000)}, rule="any")
-        if name == "once":
-            trigger = Ensemble({"drift": drift, "once": Once("19s")}, rule="any")
+        trigger = Ensemble({"drift": drift, "amount": {"often": Amount, "once": FirstOnly}[name](40)}, rule="any")
         run = run_small(tmp_path / f"{name}-{representation}", store, trigger, replay={"flush": False})
         decisions = pd.read_parquet(run / "decisions.parquet")
         return run, decisions[decisions.policy == "ensemble/drift"].score.dropna().tolist()
