@@ -16,8 +16,8 @@ class Adwin(DecisionRule):
     r"""Fire when ADWIN cuts its window because the newer scores' mean is higher.
 
     ADWIN keeps a window of scores and drops its older part when the means of two parts differ by more than chance, at
-    confidence :math:`1 - \delta`, allows. Falling scores cut the window too, but do not fire. The rule has no
-    threshold to show. After firing it begins anew.
+    confidence :math:`1 - \delta`, allows. Falling scores cut the window too, but do not fire. In river a window that
+    was cut begins anew with the next score. The rule has no threshold to show.
 
     Args:
         delta: :math:`\delta` in (0, 1), the chance of a cut when nothing changes.
@@ -69,8 +69,10 @@ class Adwin(DecisionRule):
         """Add the score to the window."""
         adwin = self._window()
         before = adwin.estimation
+        if adwin.drift_detected:  # the window that was cut begins anew
+            self.history = []
         adwin.update(score)
-        self.history = [*self.history, float(score)]
+        self.history.append(score)
         self._rose = bool(adwin.drift_detected) and adwin.estimation > before
 
     def on_model(self) -> None:

@@ -43,17 +43,20 @@ class DecisionRule(Stateful, ABC):
         Raises:
             ValueError: If the score is not finite.
         """
-        if not math.isfinite(score):
-            raise ValueError(f"decision rule {self.name} got the score {score}, which is not finite")
+        score = self._checked(score)
         threshold = self.threshold()
         fired = score > threshold if threshold is not None else self.fires_without_threshold()
         self.remember(score, fired=fired)
         return Decision(fired, score=score, threshold=threshold)
 
     def calibrate(self, scores: Iterable[float]) -> None:
-        """Take scores that nothing is decided on, in order."""
+        """Take scores that nothing is decided on, in order.
+
+        Raises:
+            ValueError: If a score is not finite.
+        """
         for score in scores:
-            self.remember(score, fired=False)
+            self.remember(self._checked(score), fired=False)
 
     def on_model(self) -> None:
         """Take note that a model was trained."""
@@ -70,6 +73,12 @@ class DecisionRule(Stateful, ABC):
 
     def remember(self, score: float, *, fired: bool) -> None:
         """Keep what later thresholds need of a score."""
+
+    def _checked(self, score: float) -> float:
+        """Return a score, of whatever numeric type, as a Python number: state and decisions hold no other."""
+        if not math.isfinite(score):
+            raise ValueError(f"decision rule {self.name} got the score {score}, which is not finite")
+        return float(score)
 
 
 class HistoryRule(DecisionRule):
@@ -113,4 +122,4 @@ class HistoryRule(DecisionRule):
 
     def remember(self, score: float, *, fired: bool) -> None:
         """Keep the last scores."""
-        self.history = [*self.history, float(score)][-self.window :]
+        self.history = [*self.history, score][-self.window :]

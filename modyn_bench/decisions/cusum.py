@@ -18,7 +18,8 @@ class Cusum(DecisionRule):
     .. math:: g_t = \max(0,\; g_{t-1} + (s_t - \mu) / \sigma - k), \qquad \text{fire if } g_t > h
 
     It needs no knowledge of the score's units. The threshold that tables show is the score at which it fires,
-    :math:`\mu + \sigma (k + h - g_{t-1})`. After firing the excess begins at 0; level and spread stay.
+    :math:`\mu + \sigma (k + h - g_{t-1})`. After firing the excess begins at 0; level and spread stay. In calibration,
+    which never fires, g is kept at h at most.
 
     Args:
         limit: h, above 0, in standard deviations.
@@ -66,12 +67,12 @@ class Cusum(DecisionRule):
     def remember(self, score: float, *, fired: bool) -> None:
         """Take level and spread from the first scores, and add up the excess of later ones."""
         if len(self.history) < self.min_history:
-            self.history = [*self.history, float(score)]
+            self.history = [*self.history, score]
         elif fired:
             self.excess = 0.0
         else:
             level, spread = self._usual()
-            self.excess = max(0.0, self.excess + (score - level) / spread - self.slack)
+            self.excess = min(max(0.0, self.excess + (score - level) / spread - self.slack), self.limit)
 
     def on_model(self) -> None:
         """Begin anew, if so configured."""

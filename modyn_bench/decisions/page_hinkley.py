@@ -15,7 +15,8 @@ class PageHinkley(DecisionRule):
 
     .. math:: g_t = \max(0,\; g_{t-1} + s_t - \bar s_{t-1} - \delta), \qquad \text{fire if } g_t > \lambda
 
-    The threshold that tables show is the score at which this happens, :math:`\bar s_{t-1} + \delta + \lambda -
+    While it cannot fire, g is kept at :math:`\lambda` at most, so that no low score fires later. The threshold that
+    tables show is the score at which this happens, :math:`\bar s_{t-1} + \delta + \lambda -
     g_{t-1}`. After firing the rule begins anew.
 
     Args:
@@ -69,7 +70,7 @@ class PageHinkley(DecisionRule):
             self._begin()
             return
         if self.count:
-            self.excess = max(0.0, self.excess + score - self.mean - self.delta)
+            self.excess = min(max(0.0, self.excess + score - self.mean - self.delta), self.limit)
         self.count += 1
         self.mean += (score - self.mean) / self.count
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from modyn_bench.decisions.base import HistoryRule
@@ -53,12 +55,12 @@ class RollingAverage(HistoryRule):
         super().__init__(
             window=window, min_history=min_history, empty_history=empty_history, reset_on_model=reset_on_model
         )
-        if not deviation >= 0:
-            raise RequestError(f"trigger.decision.deviation={deviation} must be at least 0")
+        if not 0 <= deviation < math.inf:
+            raise RequestError(f"trigger.decision.deviation={deviation} must be at least 0 and finite")
         self.deviation = deviation
         self.absolute = absolute
 
     def statistic(self) -> float:
         """Return the average and the deviation on top."""
-        average = float(np.mean(self.history))
+        average = float(np.clip(np.mean(self.history), min(self.history), max(self.history)))  # rounding may leave them
         return average + self.deviation * (1.0 if self.absolute else abs(average))

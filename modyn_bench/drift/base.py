@@ -56,11 +56,11 @@ class Distance(ABC):
         """
 
 
-def matrix(values: Values, *, double: bool = False) -> torch.Tensor:
+def matrix(values: Values, *, double: bool = False, num_columns: int | None = None) -> torch.Tensor:
     """Return values as a floating tensor of two dimensions, where they lie.
 
     Raises:
-        ContractError: If there are none, or one is not finite.
+        ContractError: If there are none, one is not finite, or there are not as many columns as in the reference.
 
     Example:
         >>> matrix(np.arange(3)).shape
@@ -68,12 +68,20 @@ def matrix(values: Values, *, double: bool = False) -> torch.Tensor:
     """
     import torch
 
-    tensor = torch.as_tensor(values).to(torch.float64 if double else torch.float32)
+    dtype = torch.float64 if double else torch.float32
+    if isinstance(values, torch.Tensor):
+        tensor = values.detach().to(dtype)
+    else:  # a copy, since torch takes neither every type nor a negative stride, and warns of read-only memory
+        tensor = torch.from_numpy(np.array(values, dtype=np.float64, order="C")).to(dtype)
     tensor = tensor[:, None] if tensor.dim() == 1 else tensor.flatten(1)
     if not len(tensor):
         raise ContractError("a drift distance got an empty window")
     if not torch.isfinite(tensor).all():
         raise ContractError("a drift distance got values that are not finite")
+    if num_columns is not None and tensor.shape[1] != num_columns:
+        raise ContractError(
+            f"a drift distance got a window of {tensor.shape[1]} columns, but its reference has {num_columns}"
+        )
     return tensor
 
 
@@ -82,13 +90,23 @@ def generator_or_fixed(generator: np.random.Generator | None) -> np.random.Gener
     return derive(0, "distance") if generator is None else generator
 
 
-def sorted_columns(values: Values) -> torch.Tensor:
+def sorted_columns(values: Values, num_columns: int | None = None) -> torch.Tensor:
     """Return every column sorted, float64, shape (d, n)."""
-    return matrix(values, double=True).T.contiguous().sort(dim=1).values
+    return matrix(values, double=True, num_columns=num_columns).T.contiguous().sort(dim=1).values
+
+
+def standard_deviations(columns: torch.Tensor) -> torch.Tensor:
+    """Return the standard deviation of columns (d, n), exactly 0 of a constant one, whose mean may be rounded: (d,)."""
+    return columns.std(dim=1, correction=0) * (columns.amax(dim=1) > columns.amin(dim=1))
 
 
 def share_at_most(sorted_values: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
     """Return the empirical distribution functions of sorted columns (d, n) at points (d, k): shares, shape (d, k)."""
+    return num_at_most(sorted_values, at).double() / sorted_values.shape[1]
+
+
+def num_at_most(sorted_values: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """Return how many entries of sorted columns (d, n) are at most the points (d, k), shape (d, k)."""
     import torch
 
-    return torch.searchsorted(sorted_values, at, right=True).double() / sorted_values.shape[1]
+    return torch.searchsorted(sorted_values, at, right=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modyn_bench.drift.base import Distance, Values, generator_or_fixed, matrix
+from modyn_bench.drift.base import Distance, Values, generator_or_fixed, matrix, standard_deviations
 from modyn_bench.errors import ContractError, RequestError
 
 if TYPE_CHECKING:
@@ -50,20 +51,20 @@ class DomainClassifier(Distance):
     def __init__(self, *, num_folds: int = 5, penalty: float = 1.0) -> None:
         if num_folds < 2:
             raise RequestError(f"trigger.distance.num_folds={num_folds} must be at least 2")
-        if not penalty > 0:
-            raise RequestError(f"trigger.distance.penalty={penalty} must be above 0")
+        if not 0 < penalty < math.inf:
+            raise RequestError(f"trigger.distance.penalty={penalty} must be above 0 and finite")
         self.num_folds = self.min_samples = num_folds
         self.penalty = penalty
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference."""
-        self._reference = matrix(reference, double=True)
+        self._reference = matrix(reference, double=True).clone()
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the AUC."""
         import torch
 
-        rows = matrix(current, double=True)
+        rows = matrix(current, double=True, num_columns=self._reference.shape[1])
         sizes = len(self._reference), len(rows)
         if min(sizes) < self.num_folds:
             raise ContractError(
@@ -75,28 +76,29 @@ class DomainClassifier(Distance):
         fold_of = fold_of.to(rows.device)
         x = torch.cat([self._reference, rows])
         is_current = torch.arange(len(x), device=x.device) >= sizes[0]
-        total = 0.0
+        total, weights = 0.0, None
         for fold in range(self.num_folds):
             judged = fold_of == fold
-            scores = self._judge(x[~judged], is_current[~judged], x[judged])
+            mean, spread = x[~judged].mean(dim=0), standard_deviations(x[~judged].T)
+            spread[spread == 0] = 1.0
+            y = is_current[~judged].to(x.dtype)
+            # Begun with the fold before, which has seen these rows, but ended at the one minimum there is.
+            weights = logistic_regression((x[~judged] - mean) / spread, y, self.penalty, weights)
+            scores = ((x[judged] - mean) / spread) @ weights[:-1]
             total += auc(scores, is_current[judged]) * int(judged.sum())
         return total / len(x)
 
-    def _judge(self, x: torch.Tensor, is_current: torch.Tensor, judged: torch.Tensor) -> torch.Tensor:
-        """Fit on some rows, and return the scores of others."""
-        mean, spread = x.mean(dim=0), x.std(dim=0, correction=0)
-        spread[spread == 0] = 1.0
-        weights = logistic_regression((x - mean) / spread, is_current.to(x.dtype), self.penalty)
-        return ((judged - mean) / spread) @ weights[:-1]
 
-
-def logistic_regression(x: torch.Tensor, y: torch.Tensor, penalty: float) -> torch.Tensor:
+def logistic_regression(
+    x: torch.Tensor, y: torch.Tensor, penalty: float, start: torch.Tensor | None = None
+) -> torch.Tensor:
     """Return the weights and, last, the intercept of a logistic regression with an L2 penalty on the weights.
 
     Args:
         x: Shape (n, d), float64.
         y: 0 or 1, shape (n,).
         penalty: C.
+        start: Weights and intercept to begin with, such as another fold's.
     """
     import torch
 
@@ -108,7 +110,7 @@ def logistic_regression(x: torch.Tensor, y: torch.Tensor, penalty: float) -> tor
         logits = x @ w
         return (torch.nn.functional.softplus(logits) - y * logits).sum() + 0.5 * (ridge * w * w).sum()
 
-    w = torch.zeros_like(ridge)
+    w = torch.zeros_like(ridge) if start is None else start
     value = objective(w)
     for _ in range(50):
         share = (x @ w).sigmoid()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from modyn_bench.drift.base import Distance, Values, sorted_columns
@@ -45,8 +47,8 @@ class DriftedColumns(Distance):
             raise RequestError(
                 f"trigger.distance.column_distance={column_distance!r} must be wasserstein or kolmogorov_smirnov"
             )
-        if not column_threshold >= 0:
-            raise RequestError(f"trigger.distance.column_threshold={column_threshold} must be at least 0")
+        if not 0 <= column_threshold < math.inf:
+            raise RequestError(f"trigger.distance.column_threshold={column_threshold} must be at least 0 and finite")
         self.column_distance = column_distance
         self.column_threshold = column_threshold
 
@@ -57,7 +59,7 @@ class DriftedColumns(Distance):
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the share of columns."""
-        rows = sorted_columns(current)
+        rows = sorted_columns(current, len(self._reference))
         if self.column_distance == "wasserstein":
             distances = wasserstein_distances(self._reference, rows) / self._spread
         else:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Hellinger(Distance):
     r"""The mean over columns of the Hellinger distance of their histograms.
 
-    .. math:: H_j = \sqrt{1 - \sum_b \sqrt{p_{jb}\, q_{jb}}}
+    .. math:: H_j = \sqrt{\tfrac12 \sum_b \left(\sqrt{p_{jb}} - \sqrt{q_{jb}}\right)^2}
 
     Bins are cut at quantiles of the reference, so that each holds about as many of its samples; the outer ones are
     open.
@@ -52,14 +52,18 @@ class Hellinger(Distance):
         import torch
 
         columns = sorted_columns(reference)
-        shares = torch.arange(1, self.num_bins, device=columns.device, dtype=columns.dtype) / self.num_bins
-        self._edges = columns.quantile(shares, dim=1).T.contiguous()
+        # Quantiles by whole numbers, so that an edge that is a sample is exactly that sample.
+        places = torch.arange(1, self.num_bins, device=columns.device) * (columns.shape[1] - 1)
+        below = columns[:, places // self.num_bins]
+        above = columns[:, (places + self.num_bins - 1) // self.num_bins]
+        self._edges = (below + (above - below) * ((places % self.num_bins).double() / self.num_bins)).contiguous()
         self._reference = self._histograms(columns)
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the mean distance of the columns."""
-        overlap = (self._reference * self._histograms(sorted_columns(current))).sqrt().sum(dim=1)
-        return float((1.0 - overlap).clamp(min=0.0).sqrt().mean())
+        shares = self._histograms(sorted_columns(current, len(self._reference)))
+        apart = self._reference.sqrt() - shares.sqrt()
+        return float((apart.square().sum(dim=1) / 2.0).sqrt().mean())
 
     def _histograms(self, columns: torch.Tensor) -> torch.Tensor:
         """Return the shares of sorted columns (d, n) in the bins, shape (d, bins); an edge belongs to the bin below."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modyn_bench.drift.base import Distance, Values, share_at_most, sorted_columns
+from modyn_bench.drift.base import Distance, Values, num_at_most, sorted_columns
 from modyn_bench.drift.corrections import check_combination, combine_columns
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class KolmogorovSmirnov(Distance):
         """Return the statistic, or one minus the corrected p-value."""
         from scipy.special import kolmogorov
 
-        rows = sorted_columns(current)
+        rows = sorted_columns(current, len(self._reference))
         statistics = ks_statistics(self._reference, rows).cpu().numpy()
         n, m = self._reference.shape[1], rows.shape[1]
         p_values = np.asarray(kolmogorov(np.sqrt(n * m / (n + m)) * statistics), dtype=np.float64)
@@ -68,5 +68,7 @@ def ks_statistics(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Return the Kolmogorov–Smirnov statistic of sorted columns (d, n) and (d, m), shape (d,)."""
     import torch
 
+    n, m = x.shape[1], y.shape[1]
     points = torch.cat([x, y], dim=1)
-    return (share_at_most(x, points) - share_at_most(y, points)).abs().amax(dim=1)
+    # Whole numbers until the end: a difference of 3/10 and 2/10 is 1/10, and not above it.
+    return (num_at_most(x, points) * m - num_at_most(y, points) * n).abs().amax(dim=1).double() / (n * m)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.drift.base import Distance, Values
+from modyn_bench.drift.base import Distance, Values, matrix
 from modyn_bench.errors import ContractError, RequestError
 
 
@@ -45,24 +45,26 @@ class LabelShift(Distance):
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Count the reference."""
-        self._reference = _counts(reference)
+        self._reference = self._counts(reference)
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the divergence."""
-        p, q = self._reference, _counts(current)
+        p, q = self._reference, self._counts(current)
         size = max(len(p), len(q))
         p, q = (np.pad(counts, (0, size - len(counts))) / counts.sum() for counts in (p, q))
         middle = (p + q) / 2
         return max(0.5 * (_divergence(p, middle) + _divergence(q, middle)), 0.0)
 
-
-def _counts(values: Values) -> NDArray[np.float64]:
-    """Return how often each class occurs among labels (n,) or is the most probable of (n, C)."""
-    array = np.asarray(values if isinstance(values, np.ndarray) else values.cpu().numpy())
-    classes = array.argmax(axis=1) if array.ndim == 2 else array.astype(np.int64)
-    if not len(classes):
-        raise ContractError("distance label_shift got an empty window")
-    return np.bincount(classes).astype(np.float64)
+    def _counts(self, values: Values) -> NDArray[np.float64]:
+        """Return how often each class is the most probable of (n, C), or occurs among labels (n,)."""
+        if self.of == "predictions":
+            classes = matrix(values, double=True).argmax(dim=1).cpu().numpy()
+        else:
+            labels = matrix(values, double=True).flatten().cpu().numpy()
+            classes = labels.astype(np.int64)
+            if (classes != labels).any() or classes.min() < 0:
+                raise ContractError(f"distance {self.name} got labels that are not class indices from 0 on")
+        return np.bincount(classes).astype(np.float64)
 
 
 def _divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> float:

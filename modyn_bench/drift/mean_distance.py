@@ -53,7 +53,8 @@ class MeanDistance(Distance):
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the distance of the means."""
-        return _distance(self._mean, matrix(current, double=True).mean(dim=0), self.metric)
+        rows = matrix(current, double=True, num_columns=len(self._mean))
+        return _distance(self._mean, rows.mean(dim=0), self.metric)
 
 
 def _distance(a: torch.Tensor, b: torch.Tensor, metric: str) -> float:

@@ -55,13 +55,13 @@ class Mmd(Distance):
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference, its bandwidth, and its kernel's sum over different rows."""
-        self._reference, self._center = centered(matrix(reference, double=self.kernel in PRECISE))
+        self._reference, self._center = centered(reference, double=self.kernel in PRECISE)
         self._width = median_bandwidth(self._reference) if self.bandwidth is None else self.bandwidth
         self._within = self._mean_within(self._reference)
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the estimate of MMD²."""
-        rows = matrix(current, double=self.kernel in PRECISE) - self._center
+        rows = centered(current, self._center, double=self.kernel in PRECISE)[0]
         across = kernel_sum(self._reference, rows, self.kernel, self._width) / (len(self._reference) * len(rows))
         return self._within + self._mean_within(rows) - 2.0 * across
 
@@ -73,7 +73,10 @@ class Mmd(Distance):
         return kernel_sum_within(rows, self.kernel, self._width) / (n * (n - 1))
 
 
-def centered(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return rows minus their mean, and the mean; distances stay, and lose fewer digits."""
-    center = rows.mean(dim=0, keepdim=True)
-    return rows - center, center
+def centered(
+    values: Values, center: torch.Tensor | None = None, *, double: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return rows minus a center, by default their mean, and the center; distances stay, and keep digits in float32."""
+    rows = matrix(values, double=True, num_columns=None if center is None else center.shape[1])
+    center = rows.mean(dim=0, keepdim=True) if center is None else center
+    return (rows - center if double else (rows - center).float()), center

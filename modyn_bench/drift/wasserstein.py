@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modyn_bench.drift.base import Distance, Values, generator_or_fixed, matrix, share_at_most, sorted_columns
+from modyn_bench.drift.base import (
+    Distance,
+    Values,
+    generator_or_fixed,
+    matrix,
+    share_at_most,
+    sorted_columns,
+    standard_deviations,
+)
 from modyn_bench.errors import RequestError
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ class Wasserstein(Distance):
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the mean distance of the columns."""
-        distances = wasserstein_distances(self._reference, sorted_columns(current))
+        distances = wasserstein_distances(self._reference, sorted_columns(current, len(self._reference)))
         return float((distances if self._spread is None else distances / self._spread).mean())
 
 
@@ -95,12 +103,12 @@ class SlicedWasserstein(Distance):
         directions = torch.from_numpy(drawn / np.linalg.norm(drawn, axis=0)).to(rows.device)
         self._directions = directions
         self._reference = sorted_columns(rows @ directions)
-        spread = float((rows - rows.mean(dim=0)).square().sum(dim=1).mean().sqrt())
+        spread = float(standard_deviations(rows.T).norm())
         self._scale = spread if self.scaled and spread > 0 else 1.0
 
     def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
         """Return the mean distance of the projections."""
-        projected = sorted_columns(matrix(current, double=True) @ self._directions)
+        projected = sorted_columns(matrix(current, double=True, num_columns=len(self._directions)) @ self._directions)
         return float(wasserstein_distances(self._reference, projected).mean()) / self._scale
 
 
@@ -120,5 +128,5 @@ def spreads(columns: torch.Tensor) -> torch.Tensor:
     """Return the standard deviation of columns (d, n), 1 where it is 0, shape (d,)."""
     import torch
 
-    spread = columns.std(dim=1, correction=0)
+    spread = standard_deviations(columns)
     return torch.where(spread > 0, spread, torch.ones_like(spread))
