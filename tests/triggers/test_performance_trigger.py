@@ -196,7 +196,7 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "acuracy"}, r"trigger\.metric: there is no metric 'acuracy'; did you mean accuracy"),
+        ({"metric": "acuracy"}, r"trigger\.metric: there is no metric 'acuracy'; did you mean 'accuracy'"),
         ({"expected_accuracy": 1.5}, r"trigger\.expected_accuracy=1\.5 must lie in \[0, 1\]"),
         ({"mode": "ahead"}, r"trigger\.mode='ahead' must be hindsight or lookahead"),
         ({"forecast": "guess"}, r"trigger\.forecast='guess'"),
