@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import math
-import pkgutil
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from found import concrete_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from river.drift import ADWIN
@@ -28,21 +27,7 @@ from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
 from modyn_bench.types import Decision
 
-for _module in pkgutil.iter_modules(modyn_bench.decisions.__path__):
-    importlib.import_module(f"modyn_bench.decisions.{_module.name}")
-
-
-def all_rules() -> list[type[DecisionRule]]:
-    found, left = [], [DecisionRule]
-    while left:
-        for each in left.pop().__subclasses__():
-            left.append(each)
-            if not inspect.isabstract(each) and each.__module__.startswith("modyn_bench."):
-                found.append(each)
-    return sorted(found, key=lambda each: each.name)
-
-
-RULES = all_rules()
+RULES = concrete_classes(modyn_bench.decisions, DecisionRule)
 FIXED = {"threshold", "hypothesis_test"}  # their threshold knows no scores
 WITHOUT_THRESHOLD = {"adwin"}
 ANY_SIGN = {("threshold", "threshold")}  # options that may be negative

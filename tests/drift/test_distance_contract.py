@@ -5,15 +5,14 @@ Exceptions stand in the sets below, where they can be seen.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-import pkgutil
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from found import concrete_classes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,21 +21,7 @@ from modyn_bench.drift.base import Distance
 from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.seeding import derive
 
-for _module in pkgutil.iter_modules(modyn_bench.drift.__path__):
-    importlib.import_module(f"modyn_bench.drift.{_module.name}")
-
-
-def all_distances() -> list[type[Distance]]:
-    found, left = [], [Distance]
-    while left:
-        for each in left.pop().__subclasses__():
-            left.append(each)
-            if not inspect.isabstract(each) and each.__module__.startswith("modyn_bench."):
-                found.append(each)
-    return sorted(found, key=lambda each: each.name)
-
-
-DISTANCES = all_distances()
+DISTANCES = concrete_classes(modyn_bench.drift, Distance)
 NEEDS_ROWS = {"mmd": 2, "kernel_two_sample": 2, "domain_classifier": 5}
 DEALS_ROWS = {"domain_classifier", "kernel_two_sample"}  # at random to folds or samples, by their places
 KEEPS_UNITS = {"mean_distance"}

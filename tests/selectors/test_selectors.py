@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from found import concrete_classes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modyn_bench import selectors
 from modyn_bench.bookkeeping import check_selection
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
@@ -155,3 +157,7 @@ def test_uniform_takes_all_during_its_warmup() -> None:
 def test_a_wrong_option_is_named(make: Callable[[], Selector], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         make()
+
+
+def test_every_selector_is_held_to_the_contract():
+    assert {type(make()) for make in SELECTORS.values()} == set(concrete_classes(selectors, Selector))

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 from driving import Blocks, drive, stream
+from found import concrete_classes
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modyn_bench import triggers
 from modyn_bench.decisions.adwin import Adwin
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.cusum import Cusum
@@ -142,3 +144,16 @@ class TestContract:
     def test_all_samples_at_one_time(self, name: str) -> None:
         samples = stream([7] * 12)
         assert drive(POLICIES[name], samples) == drive(POLICIES[name], samples, range(12))
+
+
+def classes_of(trigger: Trigger) -> set[type]:
+    """The classes of a policy and of all policies within it."""
+    inner = [*getattr(trigger, "members", {}).values(), getattr(trigger, "warmup_trigger", None)]
+    return {type(trigger)}.union(*(classes_of(one) for one in inner if one is not None))
+
+
+def test_every_policy_is_held_to_the_contract() -> None:
+    held = set().union(*(classes_of(make()) for make in POLICIES.values()))
+    public = set(concrete_classes(triggers, Trigger))
+    assert public - held == set()
+    assert len(public) >= 9

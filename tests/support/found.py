@@ -1,0 +1,21 @@
+"""Finds the classes of a package, so that a new one is tested without being named."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from types import ModuleType
+from typing import TypeVar
+
+Base = TypeVar("Base")
+
+
+def concrete_classes(package: ModuleType, base: type[Base]) -> list[type[Base]]:
+    """Every public class of a package's modules that is of a kind and not abstract, by name."""
+    found = set()
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for one in vars(importlib.import_module(module.name)).values():
+            if inspect.isclass(one) and issubclass(one, base) and not inspect.isabstract(one):
+                found.add(one)
+    return sorted(found, key=lambda one: one.__name__)
