@@ -226,13 +226,25 @@ def _find_module(parts: list[str]) -> tuple[ModuleSpec, int]:
         path = None if spec is None else spec.submodule_search_locations
         if spec is not None and path is None:
             break
-        inner = find_spec(parts[0]) if number == 1 else PathFinder.find_spec(".".join(parts[:number]), path)
+        inner = find_spec(parts[0]) if number == 1 else _find_inner(".".join(parts[:number]), path)
         if inner is None:
             break
         spec = inner
     if spec is None:
         raise RequestError(_no_module(parts[0]))
     return spec, spec.name.count(".") + 1
+
+
+def _find_inner(name: str, path: Iterable[str] | None) -> ModuleSpec | None:
+    """Find a module within a package that may not be imported, a folder without ``__init__.py`` included."""
+    places = list(path or ())
+    try:
+        return PathFinder.find_spec(name, places)
+    except KeyError:  # such a folder, whose parent is looked up among what is imported
+        folder = name.rpartition(".")[2]
+        spec = ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [str(Path(place) / folder) for place in places]
+        return spec
 
 
 def _submodules(folders: Iterable[str] | None) -> list[str]:

@@ -12,6 +12,7 @@ from modyn_bench.data.hashing import mix
 
 _CATEGORY_BUCKETS = 32  # of one categorical feature
 _TOKEN_BUCKETS = 256
+_FARTHEST = 1e9  # standard deviations; what lies beyond is as far, and no float32 overflows
 
 
 class FeatureVectors:
@@ -50,7 +51,7 @@ class FeatureVectors:
     def _transform(self, name: str, column: NDArray[Any]) -> NDArray[Any]:
         if name == "numeric":
             scaled = (column.astype(np.float64) - self._mean) / self._spread
-            return np.where(np.isfinite(scaled), scaled, 0.0)
+            return np.clip(np.where(np.isfinite(scaled), scaled, 0.0), -_FARTHEST, _FARTHEST)
         if name == "categorical":
             buckets = _bucket(column, _CATEGORY_BUCKETS)
             return np.eye(_CATEGORY_BUCKETS)[buckets].reshape(len(column), -1)

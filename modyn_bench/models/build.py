@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from types import FunctionType
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
@@ -85,3 +87,28 @@ def _parameters(target: Callable[..., Any]) -> Collection[str]:
         return inspect.signature(target).parameters.keys()
     except (TypeError, ValueError):
         return ()
+
+
+def copies_faithfully(model: nn.Module) -> bool:
+    """Say whether ``copy.deepcopy`` of a model is a model like it.
+
+    It is not where something within refers to the model itself, such as a closure or a bound method, which goes on
+    referring to the original; and it may not be where there is anything else than tensors and plain values.
+
+    Example:
+        >>> copies_faithfully(nn.Linear(2, 3))
+        True
+    """
+    return all(_is_plain(value) for part in model.modules() for name, value in vars(part).items() if name != "_modules")
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.grad_fn is None
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(_is_plain(inner) for pair in value.items() for inner in pair)
+    if isinstance(value, FunctionType):
+        return value.__closure__ is None and _is_plain(value.__defaults__ or ())
+    return value is None or isinstance(value, (bool, int, float, complex, str, bytes, type, torch.dtype, torch.device))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import invalidate_caches
-from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,13 @@ def own_code(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _targets(value: object) -> Iterator[str]:
-    """Yield every ``_target_`` within a value."""
+    """Yield every ``_target_`` within a value, and what Hydra's own targets, such as ``get_method``, are to find."""
     if isinstance(value, Mapping):
-        if isinstance(value.get("_target_"), str):
-            yield value["_target_"]
+        target = value.get("_target_")
+        if isinstance(target, str):
+            yield target
+            if target.startswith("hydra.") and isinstance(value.get("path"), str):
+                yield value["path"]
         for inner in value.values():
             yield from _targets(inner)
     elif isinstance(value, (list, tuple)):
@@ -55,31 +58,32 @@ def _targets(value: object) -> Iterator[str]:
 
 def _modules(name: str) -> Iterator[tuple[str, Path]]:
     """Yield the user's own modules on a dotted path, the packages around them first, with their files."""
-    parts = name.split(".")
-    places: Sequence[str] | None = None
-    for depth in range(1, len(parts) + 1):
-        module = ".".join(parts[:depth])
-        spec = _find(module, places)
-        if spec is None or not _is_own(spec):
-            return
-        if spec.origin is not None and Path(spec.origin).suffix == ".py":
-            yield module, Path(spec.origin)
-        if spec.submodule_search_locations is None:
-            return
-        places = list(spec.submodule_search_locations)
-
-
-def _find(module: str, places: Sequence[str] | None) -> ModuleSpec | None:
+    first, *rest = name.split(".")
     try:
-        return PathFinder.find_spec(module, places)
-    except (ImportError, ValueError):
-        return None
+        spec = find_spec(first)
+    except (ImportError, ValueError, KeyError):
+        return
+    if spec is None:
+        return
+    folders = [Path(place) for place in spec.submodule_search_locations or () if _is_own(Path(place))]
+    if spec.origin is not None and Path(spec.origin).suffix == ".py" and _is_own(Path(spec.origin)):
+        if not Path(spec.origin).is_file():  # within a zip
+            return
+        yield first, Path(spec.origin)
+    module = first
+    for part in rest:
+        module = f"{module}.{part}"
+        packages = [folder / part / "__init__.py" for folder in folders]
+        file = next((path for path in (*packages, *(f / f"{part}.py" for f in folders)) if path.is_file()), None)
+        if file is not None:
+            yield module, file
+        folders = [folder / part for folder in folders if (folder / part).is_dir()]
+        if not folders:
+            return
 
 
-def _is_own(spec: ModuleSpec) -> bool:
-    origins = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or [])
-    paths = [Path(origin).absolute() for origin in origins if origin not in ("built-in", "frozen")]
-    return bool(paths) and not any(path.is_relative_to(library) for path in paths for library in _libraries())
+def _is_own(path: Path) -> bool:
+    return not any(path.absolute().is_relative_to(library) for library in _libraries())
 
 
 @cache

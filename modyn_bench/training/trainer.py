@@ -18,8 +18,8 @@ from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
 from modyn_bench.errors import RequestError, RunError
-from modyn_bench.inference.forward import as_input, check_outputs, model_dtype, torch_device
-from modyn_bench.models.build import build_model
+from modyn_bench.inference.forward import as_input, autocast_dtype, check_outputs, model_dtype, torch_device
+from modyn_bench.models.build import build_model, copies_faithfully
 from modyn_bench.seeding import forked_global_state
 from modyn_bench.training import files
 from modyn_bench.training.batches import TrainingBatches
@@ -105,7 +105,8 @@ class ModelTrainer:
         preprocessor = Preprocessor.fit(self._schema, self._split, keys)
         module = self._build(preprocessor, -1).to(device)
         self._untrained = None
-        if self.config.initial_weights is not None and self.config.start_from != "scratch":
+        knows_shapes = not preprocessor.inputs.cardinalities  # else the first trigger's categories decide
+        if self.config.initial_weights is not None and self.config.start_from != "scratch" and knows_shapes:
             files.read_initial_weights(module, Path(self.config.initial_weights))
         plan = TrainingPlan(len(self._split), self.config, self._seed, 0)
         optimizers = build_optimizers(self.config.optimizer, module)
@@ -114,8 +115,12 @@ class ModelTrainer:
         rows = {name: self._split.columns[name][:2] for name in preprocessor.outputs}
         batch = as_input(preprocessor.transform(rows), device, model_dtype(self.config.precision))
         labels = torch.from_numpy(np.array(self._split.labels[:2], dtype=np.int64)).to(device)
-        module.eval()
-        with forked_global_state(self._seed, "rehearsal"):
+        module.train(len(labels) > 1)  # one sample has no variance to normalise by
+        mixed = autocast_dtype(self.config.precision)
+        with (
+            forked_global_state(self._seed, "rehearsal"),
+            torch.autocast(device.type, mixed, enabled=mixed is not None),
+        ):
             try:
                 outputs = module(batch)
             except Exception as error:
@@ -261,13 +266,21 @@ class ModelTrainer:
         return Preprocessor.fit(self._schema, self._split, keys)
 
     def _build(self, preprocessor: Preprocessor, key: int) -> nn.Module:
-        """Return the module as it is before any training, made with the randomness of a key."""
+        """Return the module as it is before any training, made with the randomness of a key.
+
+        It is kept and copied where a copy is the same; a module that refers to itself elsewhere, as by a closure or a
+        hook, is made anew each time.
+        """
         made_from = (key, preprocessor.inputs)
-        if self._untrained is None or self._untrained[0] != made_from:
-            with forked_global_state(self._seed, "training", key, "initialisation"):
-                module = build_model(self._model, preprocessor.inputs)
-            self._untrained = made_from, module.to(model_dtype(self.config.precision))
-        return copy.deepcopy(self._untrained[1])
+        if self._untrained is not None and self._untrained[0] == made_from:
+            return copy.deepcopy(self._untrained[1])
+        with forked_global_state(self._seed, "training", key, "initialisation"):
+            module = build_model(self._model, preprocessor.inputs).to(model_dtype(self.config.precision))
+        self._untrained = None
+        if copies_faithfully(module):
+            self._untrained = made_from, module
+            return copy.deepcopy(module)
+        return module
 
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,9 +52,10 @@ class TrainingCosts(Stateful):
     def forecast(self, num_samples: int) -> float:
         """Return the cost of a training that takes in so many samples; above 0.
 
-        A line through sizes and costs with slope shrunk by a penalty of 1; after one training it is constant.
+        A line through sizes and costs with slope shrunk by a penalty of 1, but never less than the cheapest so far:
+        where trainings grow whatever they take in, the line may fall. After one training it is constant.
         """
-        return max(ridge(self.sizes, self.costs, at=float(num_samples), penalty=1.0), 1e-9)
+        return max(ridge(self.sizes, self.costs, at=float(num_samples), penalty=1.0), min(self.costs), 1e-9)
 
 
 class RegretCurve(Stateful):

@@ -109,7 +109,12 @@ class Drift(Batched):
             calibration=calibration,
         )
         first = Detector(distance or Mmd(), decision or RollingQuantile())
-        self.detectors = {first.distance.name: first, **_further(detectors or {})}
+        further = _further(detectors or {})
+        if first.distance.name in further:
+            raise RequestError(
+                f"trigger.detectors.{first.distance.name} is called like trigger.distance: give it another name"
+            )
+        self.detectors = {first.distance.name: first, **further}
         self.rules = {name: detector.decision for name, detector in self.detectors.items()}
         if combine not in COMBINATIONS:
             raise RequestError(f"trigger.combine={combine!r} must be one of {', '.join(COMBINATIONS)}")
@@ -167,6 +172,7 @@ class Drift(Batched):
     def on_trigger(self, record: TriggerRecord) -> None:
         """Note where the trigger fell, and tell the rules of a new model."""
         super().on_trigger(record)
+        self._fitted = {}  # as after a resume, so that both embed the reference anew
         if record.model is not None:
             for rule in self.rules.values():
                 rule.on_model()

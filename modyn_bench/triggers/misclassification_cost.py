@@ -7,7 +7,7 @@ from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.cost_based import CostBased
 from modyn_bench.triggers.costs import RegretCurve
 from modyn_bench.triggers.monitoring import Monitor, check_expected_accuracy
-from modyn_bench.types import TriggerRecord
+from modyn_bench.types import Arrivals, TriggerRecord
 
 
 class MisclassificationCost(CostBased):
@@ -40,7 +40,7 @@ class MisclassificationCost(CostBased):
     """
 
     name = "misclassification_cost"
-    state_fields = (*CostBased.state_fields, "curve", "monitor")
+    state_fields = (*CostBased.state_fields, "curve", "monitor", "first_time")
 
     def __init__(
         self,
@@ -73,6 +73,13 @@ class MisclassificationCost(CostBased):
         self.allow_reduction = allow_reduction
         self.curve = RegretCurve()
         self.monitor = Monitor("accuracy")
+        self.first_time: int | None = None  # of the stream
+
+    def consume(self, part: Arrivals) -> None:
+        """Note when the stream began."""
+        super().consume(part)
+        if self.first_time is None:
+            self.first_time = int(part.timestamps[0])
 
     def ready(self, view: View) -> bool:
         """Say whether there is a model."""
@@ -101,7 +108,7 @@ class MisclassificationCost(CostBased):
 
     def usual_rate(self, record: TriggerRecord, cost: float) -> float:
         """Return a hundredth of the time in which the training's data arrived."""
-        return 0.01 * (record.fired_at - record.first_timestamp) if record.first_timestamp is not None else 0.0
+        return 0.01 * (record.fired_at - self.first_time) if self.first_time is not None else 0.0
 
     def reset(self) -> None:
         """Begin at 0."""

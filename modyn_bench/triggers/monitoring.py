@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import RequestError, RunError
 from modyn_bench.metrics import check_metric, compute
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.base import View
@@ -62,6 +62,12 @@ class Monitor(Stateful):
         if not len(keys):
             return None
         probabilities, labels = view.predict(keys), view.labels(keys)
+        if not np.isfinite(probabilities).all():
+            key = int(keys[~np.isfinite(probabilities).all(axis=1)][0])
+            raise RunError(
+                f"model {view.model_id} returned NaN for sample {key} of the train split: its training diverged; lower "
+                "training.optimizer.lr or set training.clip_norm"
+            )
         made = predictions_of(probabilities, labels)
         bounds = np.array([[0, len(keys)]])
         value = compute(self.metric, made, labels, bounds, num_classes=probabilities.shape[1])[0]
@@ -72,15 +78,22 @@ class Monitor(Stateful):
         return [value for _, _, value in self.since_training if not np.isnan(value)]
 
     def avoidable(
-        self, num_samples: float, num_correct: float, *, expected_accuracy: float | None, allow_reduction: bool
+        self,
+        num_samples: float,
+        num_correct: float,
+        *,
+        expected_accuracy: float | None,
+        allow_reduction: bool,
+        before: int | None = -1,
     ) -> float:
         """Return how many errors of a block an expected accuracy would have avoided.
 
-        Without one it is the accuracy on all blocks since the last training but the last; 0 where there is none.
+        Without one it is the accuracy on the blocks since the last training up to ``before``: all but the last, which
+        is the block itself, or, with ``None``, all. It is 0 where there is none.
         """
         expected = expected_accuracy
         if expected is None:
-            earlier = self.since_training[:-1]
+            earlier = self.since_training[:before]
             if not earlier:
                 return 0.0
             expected = sum(block[1] for block in earlier) / sum(block[0] for block in earlier)

@@ -95,6 +95,11 @@ class Performance(Batched):
         if metric != AVOIDABLE:
             check_trigger_metric(metric)
         check_expected_accuracy(expected_accuracy)
+        if metric == AVOIDABLE and calibration != "running":
+            raise RequestError(
+                f"trigger.calibration={calibration} cannot be had with trigger.metric={AVOIDABLE}, a sum over what was "
+                "judged: use running"
+            )
         if mode not in ("hindsight", "lookahead"):
             raise RequestError(f"trigger.mode={mode!r} must be hindsight or lookahead")
         if forecast not in FORECASTS:
@@ -161,20 +166,22 @@ class Performance(Batched):
         if self.metric != AVOIDABLE:
             values = self.monitor.values()
             if self.mode == "lookahead" and values:
-                return forecast_next(values, method=self.forecast)
+                forecast = forecast_next(values, method=self.forecast)
+                return forecast if self.metric == "loss" else min(max(forecast, 0.0), 1.0)
             return None if np.isnan(block.value) else block.value
-        self.avoidable += self._avoidable(block.num_samples, block.num_correct)
+        self.avoidable += self._avoidable(block.num_samples, block.num_correct, before=-1)
         if self.mode == "hindsight":
             return self.avoidable
         accuracy = min(max(forecast_next(self.monitor.values(), method=self.forecast), 0.0), 1.0)
-        return self.avoidable + self._avoidable(self.interval, accuracy * self.interval)
+        return self.avoidable + self._avoidable(self.interval, accuracy * self.interval, before=None)
 
-    def _avoidable(self, num_samples: float, num_correct: float) -> float:
+    def _avoidable(self, num_samples: float, num_correct: float, *, before: int | None) -> float:
         return self.monitor.avoidable(
             num_samples,
             num_correct,
             expected_accuracy=self.expected_accuracy,
             allow_reduction=self.allow_reduction,
+            before=before,
         )
 
     def _in_units(self, decision: Decision) -> Decision:

@@ -124,3 +124,25 @@ def test_how_the_stream_is_cut_changes_no_byte(name: str, store: SampleStore, tm
         run_small(tmp_path / str(size), store, POLICIES[name](), replay={"chunk_size": size}) for size in (1, 7, 100)
     ]
     assert result_bytes(runs[0]) == result_bytes(runs[1]) == result_bytes(runs[2])
+
+
+def test_a_reference_that_stays_is_embedded_anew_after_every_trigger_as_after_a_resume(tmp_path: Path) -> None:
+    """Labels come 70 s late, and there is a gap: triggers in it train nothing, so that model and reference stay."""
+    stream = small_store([*range(100), *range(150, 290)])
+    options = {"replay": {"label_delay": "70s"}}
+
+    def make() -> Trigger:
+        drift = Drift(
+            interval=10,
+            windows=DetectionWindows(20, 10, reference="fixed"),
+            warmup_intervals=0,
+            decision=Threshold(1e9),
+        )
+        return Ensemble({"d": drift, "a": Amount(25)}, rule="any")
+
+    expected = run_small(tmp_path / "whole", stream, make(), **options)
+    assert pd.read_parquet(expected / "triggers.parquet").model_id.isna().any()
+    for stop in range(4, 30, 4):
+        with pytest.raises(KeyboardInterrupt):
+            run_small(tmp_path / str(stop), stream, make(), **options, observers=[StopsAt(stop)])
+        assert result_bytes(run_small(tmp_path / str(stop), stream, make(), **options)) == result_bytes(expected)

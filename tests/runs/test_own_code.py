@@ -57,3 +57,17 @@ def test_runs_that_differ_by_their_code_alone_are_told_apart() -> None:
     names = name_runs(manifests, seeds=False)
     assert len(set(names)) == 2
     assert all(name.startswith("code=") for name in names)
+
+
+def test_folders_without_an_init_file_and_what_hydra_finds_are_followed(folder: Path) -> None:
+    (folder / "bare" / "inner").mkdir(parents=True)
+    (folder / "bare" / "inner" / "nets.py").write_text("import my_pkg.loose.more\n")
+    (folder / "my_pkg" / "loose").mkdir()
+    (folder / "my_pkg" / "loose" / "more.py").write_text("")
+    assert list(own_code({"model": {"_target_": "bare.inner.nets.Net"}})) == [
+        "bare.inner.nets",
+        "my_pkg",
+        "my_pkg.loose.more",
+    ]
+    rule = {"_target_": "hydra.utils.get_method", "path": "my_policy.Mine.decide"}
+    assert "my_policy" in own_code({"trigger": {"rule": rule}})

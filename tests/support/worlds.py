@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import ClassVar
 
 import numpy as np
@@ -117,6 +118,58 @@ class Noisy(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.head(batch) + torch.rand(len(batch), self.head.out_features)
+
+
+class Closure(nn.Module):
+    """Reaches its layer through a function that refers to the module it was made in."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+        self.apply_head = lambda batch: self.head(batch)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.apply_head(batch)
+
+
+class Hooked(nn.Module):
+    """Gets its features from a hook."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.body = nn.Linear(num_features, 4)
+        self.head = nn.Linear(4, num_classes)
+        self.seen = None
+        self.body.register_forward_hook(lambda _, __, output: setattr(self, "seen", output))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        self.body(batch)
+        return self.head(self.seen.relu())
+
+
+class Normed(nn.Module):
+    """A weight that a hook computes from two others, and a lock, which nothing copies."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.utils.weight_norm(nn.Linear(num_features, num_classes))
+        self.lock = threading.Lock()
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        with self.lock:
+            return self.head(batch)
+
+
+class HalfInside(nn.Module):
+    """Computes in bfloat16 of its own accord, and without a gradient outside training."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        with torch.set_grad_enabled(self.training):
+            return self.head(batch.to(torch.bfloat16))
 
 
 class Expanded(nn.Module):

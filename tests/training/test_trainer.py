@@ -401,7 +401,9 @@ def test_the_configuration_is_checked():
     assert TrainingConfig().devices == 1
 
 
-@pytest.mark.parametrize("model", ["Projected", "Counting", "Expanded", "Slashed", "Tied"])
+@pytest.mark.parametrize(
+    "model", ["Projected", "Counting", "Expanded", "Slashed", "Tied", "Closure", "Hooked", "Normed"]
+)
 def test_what_no_state_holds_is_the_same_after_loading(tmp_path, model):
     world = numbers()
     momentum = {**SGD, "momentum": 0.9}
@@ -432,3 +434,36 @@ def test_a_model_that_is_made_in_eval_mode_is_trained_in_training_mode():
     BuiltInEval.modes.clear()
     trainer_of(numbers(), {"_target_": "worlds.BuiltInEval"}).fit(first(50), None, last_key=49)
     assert BuiltInEval.modes == {True}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*")
+@pytest.mark.parametrize("model", ["Closure", "Hooked", "Normed", "Tied", "WithNorm"])
+def test_what_refers_to_itself_is_trained_like_any_other(model):
+    trainer = trainer_of(numbers(), {"_target_": f"worlds.{model}"}, optimizer={**SGD, "lr": 0.0})
+    untouched = weights_of(trainer.fit(first(60), None, last_key=59))
+    trainer = trainer_of(numbers(), {"_target_": f"worlds.{model}"})
+    one = trainer.fit(first(60), None, last_key=59)
+    two = trainer.fit(first(60, 60), one, last_key=119)
+    for earlier, later in ((untouched, weights_of(one)), (weights_of(one), weights_of(two))):
+        moved = [name for name in earlier if not torch.equal(earlier[name], later[name])]
+        assert len([name for name in moved if "running" not in name and "tracked" not in name]) >= 2
+
+
+@pytest.mark.parametrize("options", [{"precision": "bf16-mixed"}])
+def test_a_rehearsal_asks_for_no_more_than_training_does(options):
+    trainer = trainer_of(numbers(), {"_target_": "worlds.HalfInside"}, **options)
+    trainer.rehearse()
+    assert trainer.fit(first(40), None, last_key=39).num_optimizer_steps
+
+
+def test_a_rehearsal_changes_nothing(tmp_path):
+    world = table()
+    weights = []
+    for rehearses in (False, True):
+        trainer = trainer_of(world)
+        if rehearses:
+            trainer.rehearse()
+        weights.append(weights_of(trainer.fit(first(300), None, last_key=299)))
+    assert same(*weights)
+    save_file(weights[0], tmp_path / "start.safetensors")
+    trainer_of(world, initial_weights=str(tmp_path / "start.safetensors")).rehearse()

@@ -119,3 +119,11 @@ def test_wrong_options_are_refused(options: dict, message: str) -> None:
     for policy in (LatencyCost, MisclassificationCost):
         with pytest.raises(RequestError, match=message):
             policy(**options)
+
+
+def test_a_training_is_never_forecast_cheaper_than_the_cheapest_was() -> None:
+    costs = TrainingCosts()
+    for size, passes in ((1000, 1000.0), (500, 1500.0), (250, 1750.0)):
+        costs.on_trigger(training(size, passes=passes))
+    assert costs.forecast(3000) == 3000.0
+    assert costs.forecast(400) > 4000.0

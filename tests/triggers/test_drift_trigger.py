@@ -202,6 +202,10 @@ def test_a_sample_is_embedded_once_per_model_however_windows_overlap(tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            {"detectors": {"mmd": {"distance": MeanDistance(), "decision": Threshold()}}},
+            r"trigger\.detectors\.mmd is called like trigger\.distance",
+        ),
         ({"combine": "most"}, r"trigger\.combine='most'"),
         ({"at_least": 2}, r"trigger\.at_least=2 must lie in 1\.\.1"),
         ({"representation": "pixels"}, r"trigger\.representation='pixels'"),

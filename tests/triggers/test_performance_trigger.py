@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score, log_loss
 from modyn_bench.decisions.rolling_average import RollingAverage
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import RequestError, RunError
 from modyn_bench.metrics import compute
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.forecasts import forecast_next, ridge
@@ -198,6 +198,10 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
     [
         ({"metric": "acuracy"}, r"trigger\.metric: there is no metric 'acuracy'; did you mean 'accuracy'"),
         ({"expected_accuracy": 1.5}, r"trigger\.expected_accuracy=1\.5 must lie in \[0, 1\]"),
+        (
+            {"metric": "avoidable_misclassifications", "calibration": "retrospective"},
+            r"trigger\.calibration=retrospective cannot be had with trigger\.metric=avoidable",
+        ),
         ({"mode": "ahead"}, r"trigger\.mode='ahead' must be hindsight or lookahead"),
         ({"forecast": "guess"}, r"trigger\.forecast='guess'"),
     ],
@@ -212,3 +216,32 @@ def test_a_metric_that_does_not_suit_the_classes_is_refused_before_anything_is_t
     trigger.check_dataset(num_classes=2)
     with pytest.raises(RequestError, match=r"trigger\.metric: f1_binary needs two classes, but the dataset has 3"):
         trigger.check_dataset(num_classes=3)
+
+
+def test_looking_ahead_expects_what_all_blocks_so_far_showed_and_stays_a_share() -> None:
+    trigger = Cold(
+        interval=10,
+        metric="avoidable_misclassifications",
+        decision=Threshold(99),
+        mode="lookahead",
+        forecast="rolling_average",
+    )
+    decisions, _ = walk(trigger, [10, 20, 21, 22, 23, 24], 30)
+    # 0.9 and 0.5 since the training: four avoidable so far; the forecast, 0.7, is what both blocks together showed
+    assert [decision.score for _, decision in decisions][1:] == pytest.approx([0.0, 4.0])
+    rising = Cold(interval=5, threshold=0.1, mode="lookahead")
+    scores = [decision.score for _, decision in walk(rising, [5, 6, 7, 8, 10, 11, 12, 15, 16, 20], 40)[0]][1:]
+    assert max(scores) == 1.0
+
+
+class Diverged(Graded):
+    """A model whose outputs are no numbers."""
+
+    def predict(self, keys: np.ndarray) -> np.ndarray:
+        return np.full((len(keys), 3), np.nan, dtype=np.float32)
+
+
+def test_a_model_that_returns_nan_is_named() -> None:
+    view = Diverged(4, stream(range(20)), num_arrived=20, num_labelled=20)
+    with pytest.raises(RunError, match="model 4 returned NaN for sample 0 of the train split"):
+        Cold(interval=5).monitor.judge(view)
