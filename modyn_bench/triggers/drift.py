@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,15 +147,20 @@ class Drift(Batched):
 
     def evaluate(self, view: View) -> Decision:
         """Score the current window by every detector, and combine what their rules say."""
-        return self._combined({name: self._decided(name, score) for name, score in self._scores(view).items()})
+        decided = {}
+        for name, (score, passes) in self._scores(view).items():
+            decision = Decision(False) if score is None else self.rules[name].update(score)
+            decided[name] = replace(decision, forward_passes=passes)
+        return self._combined(decided)
 
     def observe(self, view: View) -> Decision:
         """Score the current window, and calibrate the rules on the scores."""
-        scores = self._scores(view)
-        for name, score in scores.items():
+        observed = {}
+        for name, (score, passes) in self._scores(view).items():
             if score is not None:
                 self.rules[name].calibrate([score])
-        return self._combined({name: Decision(False, score=score) for name, score in scores.items()})
+            observed[name] = Decision(False, score=score, forward_passes=passes)
+        return self._combined(observed)
 
     def window(self, view: View) -> Window:
         """Return the current window."""
@@ -177,10 +182,19 @@ class Drift(Batched):
             for rule in self.rules.values():
                 rule.on_model()
 
-    def _scores(self, view: View) -> dict[str, float | None]:
+    def _scores(self, view: View) -> dict[str, tuple[float | None, float]]:
+        """Return every detector's score and the forward passes that it cost.
+
+        Embeddings come first, because class probabilities come along with them, but not the other way round.
+        """
         reference = self.windows.of_reference(view, first_trigger=self.first_trigger, last_trigger=self.last_trigger)
         current = self.windows.current(view, last_trigger=self.last_trigger)
-        return {name: self._score(view, name, reference, current) for name in self.detectors}
+        scores = {}
+        for name in sorted(self.detectors, key=lambda name: self.detectors[name].distance.reads != "vectors"):
+            passes = view.forward_passes
+            score = self._score(view, name, reference, current)
+            scores[name] = score, view.forward_passes - passes
+        return {name: scores[name] for name in self.detectors}
 
     def _score(self, view: View, name: str, reference: range, current: range) -> float | None:
         """Return a detector's score; ``None`` where a window holds too few samples, or labels, for its distance."""
@@ -205,9 +219,6 @@ class Drift(Batched):
             return keys
         drawn = priorities(keys, view.seed, "drift", "reservoir")
         return np.sort(keys[np.argpartition(drawn, self.sample_size - 1)[: self.sample_size]])
-
-    def _decided(self, name: str, score: float | None) -> Decision:
-        return Decision(False) if score is None else self.rules[name].update(score)
 
     def _combined(self, decisions: Mapping[str, Decision]) -> Decision:
         if len(decisions) == 1:

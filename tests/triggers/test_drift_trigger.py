@@ -16,6 +16,7 @@ from small import run_small, small_store
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.drift.base import Distance, Values
+from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.mean_distance import MeanDistance
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import priorities
@@ -260,3 +261,21 @@ def test_the_first_model_is_kept_for_whom_it_matters(tmp_path: Path, monkeypatch
     assert scores("often", "embedding")[1] != pytest.approx(of_one)
     kept = [part.name for part in sorted((often / "triggers").iterdir()) if (part / "model").is_dir()]
     assert kept == ["00000", "00004"]
+
+
+def test_passes_are_told_of_each_detector_and_do_not_depend_on_their_order(tmp_path: Path) -> None:
+    store = small_store([i // 2 for i in range(120)])
+    parts = {
+        "vectors": {"distance": MeanDistance(), "decision": Threshold(1e9)},
+        "classes": {"distance": LabelShift(), "decision": Threshold(1e9)},
+    }
+    passes = {}
+    for first, second in (("vectors", "classes"), ("classes", "vectors")):
+        trigger = Cold(
+            **parts[first], detectors={"second": parts[second]}, windows=DetectionWindows(20, 20), interval=20
+        )
+        run = run_small(tmp_path / first, store, trigger, replay={"flush": False})
+        decisions = pd.read_parquet(run / "decisions.parquet").groupby("policy").forward_passes.sum()
+        passes[first] = decisions.to_dict()
+    assert passes["vectors"] == {"drift": 120.0, "drift/mean_distance": 120.0, "drift/second": 0.0}
+    assert passes["classes"] == {"drift": 120.0, "drift/label_shift": 0.0, "drift/second": 120.0}
