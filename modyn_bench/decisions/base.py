@@ -27,6 +27,17 @@ class DecisionRule(Stateful, ABC):
 
     state_fields: ClassVar[tuple[str, ...]] = ("history",)
 
+    def check_scores(self, what: str, smallest_p_value: float | None) -> None:
+        """Check that the rule can decide on a kind of scores.
+
+        Args:
+            what: What the scores are, for the message.
+            smallest_p_value: Of scores that are one minus a p-value, the smallest; else ``None``.
+
+        Raises:
+            RequestError: If it cannot.
+        """
+
     def __init__(self, *, reset_on_model: bool = False) -> None:
         self.reset_on_model = reset_on_model
         self.history: list[float] = []

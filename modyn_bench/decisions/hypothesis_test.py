@@ -36,6 +36,19 @@ class HypothesisTest(DecisionRule):
             raise RequestError(f"trigger.decision.level={level} must lie in (0, 1)")
         self.level = level
 
+    def check_scores(self, what: str, smallest_p_value: float | None) -> None:
+        """Refuse scores that are not one minus a p-value, and p-values that never fall below the level."""
+        if smallest_p_value is None:
+            raise RequestError(
+                f"trigger/decision=hypothesis_test decides on p-values, but {what} gives none: use "
+                "trigger/distance=kernel_two_sample, kolmogorov_smirnov or cramer_von_mises, or another decision"
+            )
+        if smallest_p_value >= self.level:
+            raise RequestError(
+                f"trigger.decision.level={self.level} is never undercut: the smallest p-value of {what} is "
+                f"{smallest_p_value:.4g}; raise trigger.distance.num_permutations"
+            )
+
     def threshold(self) -> float:
         """Return one minus the level."""
         return 1.0 - self.level

@@ -37,6 +37,9 @@ class Distance(ABC):
     min_samples: int = 1
     """What each window must hold at least."""
 
+    smallest_p_value: float | None = None
+    """The smallest p-value that the distance can give, where its score is one minus a p-value, else ``None``."""
+
     @abstractmethod
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
         """Take the reference.

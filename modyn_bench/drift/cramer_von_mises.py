@@ -54,6 +54,7 @@ class CramerVonMises(Distance):
     def __init__(self, *, combine: str = "p_value", correction: str = "bonferroni") -> None:
         check_combination(combine, correction)
         self.combine = combine
+        self.smallest_p_value = 0.0 if combine == "p_value" else None
         self.correction = correction
 
     def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:

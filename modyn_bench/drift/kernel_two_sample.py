@@ -54,6 +54,7 @@ class KernelTwoSample(Distance):
         if num_permutations < 1:
             raise RequestError(f"trigger.distance.num_permutations={num_permutations} must be at least 1")
         self.num_permutations = num_permutations
+        self.smallest_p_value = 1.0 / (1 + num_permutations)
         self.kernel = kernel
         self.bandwidth = bandwidth
 

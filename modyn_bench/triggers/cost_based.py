@@ -69,6 +69,8 @@ class CostBased(Batched):
         self.training_costs = TrainingCosts(cost_model=cost_model, window=cost_window)
         self.exchange_rate = regret_per_cost
         self.rules: dict[str, DecisionRule] = {} if decision is None else {"decision": decision}
+        for rule in self.rules.values():
+            rule.check_scores("regret", None)
 
     @abstractmethod
     def regret(self, now: int) -> float:

@@ -116,6 +116,8 @@ class Drift(Batched):
             )
         self.detectors = {first.distance.name: first, **further}
         self.rules = {name: detector.decision for name, detector in self.detectors.items()}
+        for detector in self.detectors.values():
+            detector.decision.check_scores(f"distance {detector.distance.name}", detector.distance.smallest_p_value)
         if combine not in COMBINATIONS:
             raise RequestError(f"trigger.combine={combine!r} must be one of {', '.join(COMBINATIONS)}")
         if at_least is not None and not 1 <= at_least <= len(self.detectors):

@@ -108,6 +108,7 @@ class Performance(Batched):
         self.sign = -1.0 if metric != AVOIDABLE and HIGHER_IS_BETTER[metric] else 1.0
         fixed = None if threshold is None else Threshold(self.sign * threshold)
         self.rule: DecisionRule = fixed or decision or RollingQuantile()
+        self.rule.check_scores(f"the metric {metric}", None)
         self.expected_accuracy = expected_accuracy
         self.allow_reduction = allow_reduction
         self.mode = mode

@@ -50,7 +50,8 @@ def override_of(path: Path) -> list[str]:
     group, option = path.relative_to(CONF).parent.as_posix(), path.stem
     if group.startswith("experiment"):
         return [f"+{group}={option}"]
-    return [*(["trigger=drift"] if group.startswith("trigger/") else []), f"{group}={option}"]
+    tested = ["trigger/distance=kernel_two_sample"] if option == "hypothesis_test" else []  # it decides on p-values
+    return [*(["trigger=drift"] if group.startswith("trigger/") else []), *tested, f"{group}={option}"]
 
 
 def documented(target: type) -> set[str]:

@@ -13,9 +13,12 @@ import small
 from driving import StubView, drive, stream
 from small import run_small, small_store
 
+from modyn_bench.decisions.hypothesis_test import HypothesisTest
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.drift.base import Distance, Values
+from modyn_bench.drift.kernel_two_sample import KernelTwoSample
+from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.mean_distance import MeanDistance
 from modyn_bench.errors import RequestError
@@ -206,6 +209,15 @@ def test_a_sample_is_embedded_once_per_model_however_windows_overlap(tmp_path: P
         (
             {"detectors": {"mmd": {"distance": MeanDistance(), "decision": Threshold()}}},
             r"trigger\.detectors\.mmd is called like trigger\.distance",
+        ),
+        ({"decision": HypothesisTest()}, "hypothesis_test decides on p-values, but distance mmd gives none"),
+        (
+            {"distance": KolmogorovSmirnov(combine="mean"), "decision": HypothesisTest()},
+            "distance kolmogorov_smirnov gives none",
+        ),
+        (
+            {"distance": KernelTwoSample(num_permutations=19), "decision": HypothesisTest(0.05)},
+            r"trigger\.decision\.level=0\.05 is never undercut: .* is 0\.05; raise trigger\.distance\.num_permutations",
         ),
         ({"combine": "most"}, r"trigger\.combine='most'"),
         ({"at_least": 2}, r"trigger\.at_least=2 must lie in 1\.\.1"),

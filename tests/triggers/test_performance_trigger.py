@@ -10,6 +10,7 @@ from driving import StubView, _record, stream
 from sklearn.linear_model import Ridge
 from sklearn.metrics import f1_score, log_loss
 
+from modyn_bench.decisions.hypothesis_test import HypothesisTest
 from modyn_bench.decisions.rolling_average import RollingAverage
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
@@ -202,6 +203,7 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
             {"metric": "avoidable_misclassifications", "calibration": "retrospective"},
             r"trigger\.calibration=retrospective cannot be had with trigger\.metric=avoidable",
         ),
+        ({"decision": HypothesisTest()}, "decides on p-values, but the metric accuracy gives none"),
         ({"mode": "ahead"}, r"trigger\.mode='ahead' must be hindsight or lookahead"),
         ({"forecast": "guess"}, r"trigger\.forecast='guess'"),
     ],
