@@ -264,6 +264,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent)
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     jobs = [(name, kind, seed) for name in DISTANCES for kind in KINDS for seed in range(given.seeds)]
     jobs += [(name, "none", 1000 + seed) for name in DISTANCES for seed in range(given.calibration)]
     with ProcessPoolExecutor(given.workers) as pool:

@@ -20,6 +20,7 @@ from typing import ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from modyn_bench.errors import RequestError
 from modyn_bench.state import Stateful
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, IntArray, TriggerRecord
 
@@ -124,3 +125,13 @@ class Trigger(Stateful, ABC):
 
         Updates state only: no model runs here.
         """
+
+
+def check_part(key: str, part: object, kind: type, example: str) -> None:
+    """Check that a part of a policy was made, and not merely named.
+
+    Raises:
+        RequestError: If it is something else than ``None`` or of the kind.
+    """
+    if part is not None and not isinstance(part, kind):
+        raise RequestError(f"{key}={part!r} is no {kind.__name__}: choose one as in {example}")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Window = list[int]
@@ -54,6 +54,7 @@ class Batched(Trigger):
         first_block: str = "fire",
         calibration: str = "retrospective",
     ) -> None:
+        check_part("trigger.warmup_trigger", warmup_trigger, Trigger, "+trigger@trigger.warmup_trigger=time")
         if interval < 1:
             raise RequestError(f"trigger.interval={interval} must be at least 1")
         if warmup_intervals < 0:

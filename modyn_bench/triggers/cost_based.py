@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.costs import TrainingCosts
 from modyn_bench.types import Decision, TriggerRecord
@@ -60,6 +60,7 @@ class CostBased(Batched):
             first_block=first_block,
             calibration=calibration,
         )
+        check_part("trigger.decision", decision, DecisionRule, "+trigger/decision=rolling_quantile")
         if calibration != "running":
             raise RequestError("trigger.calibration must be running: regret cannot be had again in hindsight")
         if regret_per_cost is not None and not regret_per_cost > 0:

@@ -17,7 +17,7 @@ from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive, priorities
-from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.windows import DetectionWindows
 from modyn_bench.types import Decision, IntArray, TriggerRecord
@@ -108,6 +108,9 @@ class Drift(Batched):
             first_block=first_block,
             calibration=calibration,
         )
+        check_part("trigger.distance", distance, Distance, "trigger/distance=mmd")
+        check_part("trigger.decision", decision, DecisionRule, "trigger/decision=threshold")
+        check_part("trigger.windows", windows, DetectionWindows, "trigger.windows.current_size=1y")
         first = Detector(distance or Mmd(), decision or RollingQuantile())
         further = _further(detectors or {})
         if first.distance.name in further:

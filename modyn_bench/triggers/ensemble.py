@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Rule = Callable[[Mapping[str, bool]], bool]
@@ -56,6 +56,8 @@ class Ensemble(Trigger):
     ) -> None:
         if not members:
             raise RequestError("trigger.members is empty: add one with +trigger@trigger.members.NAME=amount")
+        for name, member in members.items():
+            check_part(f"trigger.members.{name}", member, Trigger, f"+trigger@trigger.members.{name}=amount")
         if at_least is not None and not 1 <= at_least <= len(members):
             raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(members)}, the number of members")
         if isinstance(rule, str) and rule not in _RULES:

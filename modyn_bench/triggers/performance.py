@@ -11,7 +11,7 @@ from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.errors import RequestError
 from modyn_bench.metrics import HIGHER_IS_BETTER
-from modyn_bench.triggers.base import Trigger, View
+from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.forecasts import FORECASTS, forecast_next
 from modyn_bench.triggers.monitoring import Monitor, check_expected_accuracy, check_trigger_metric
@@ -92,6 +92,7 @@ class Performance(Batched):
             first_block=first_block,
             calibration=calibration,
         )
+        check_part("trigger.decision", decision, DecisionRule, "trigger/decision=threshold")
         if metric != AVOIDABLE:
             check_trigger_metric(metric)
         check_expected_accuracy(expected_accuracy)

@@ -409,3 +409,19 @@ def test_what_the_predictions_fixed_stays_the_runs_own(evaluation: dict[str, obj
     same = ["evaluation.batch_size=64", "evaluation.split=other", "evaluation.ece_bins=5"]
     assert check_evaluation(own, same) == {**own, "ece_bins": 5}
     assert check_evaluation(own, ["evaluation=default"]) == own
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ("trigger=drift trigger.decision=cusum", ["trigger.decision='cusum' is no DecisionRule", "trigger/decision="]),
+        ("trigger=drift trigger.distance=mmd", ["trigger.distance='mmd' is no Distance", "trigger/distance=mmd"]),
+        ("trigger=drift trigger.windows=5", ["trigger.windows"]),
+        ("trigger=performance trigger.warmup_trigger=time", ["trigger.warmup_trigger='time'", "+trigger@trigger."]),
+        ("trigger=latency_cost trigger.decision=cusum", ["trigger.decision='cusum' is no DecisionRule"]),
+        ("trigger=ensemble trigger.members.time=amount", ["trigger.members.time='amount' is no Trigger"]),
+    ],
+)
+def test_a_part_that_is_named_where_it_is_to_be_chosen_is_told(overrides: str, expected: list[str]):
+    message = refusal(*overrides.split())
+    assert not [part for part in expected if part not in message], message
