@@ -5,14 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from modyn_bench.errors import RequestError
 from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
-Window = list[int]
-"""A range of keys [first, end), as state holds it."""
+Window: TypeAlias = Any
+"""What a block of the warm-up is scored by, as its policy wants it back: plain values, since state holds it."""
 
 
 class Batched(Trigger):
@@ -154,7 +154,7 @@ class Batched(Trigger):
 
     @abstractmethod
     def window(self, view: View) -> Window:
-        """Return the keys that a block of the warm-up is scored by."""
+        """Return what a block of the warm-up is scored by."""
 
     @abstractmethod
     def calibrate(self, view: View, windows: Sequence[Window]) -> None:

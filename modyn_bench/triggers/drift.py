@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
-from modyn_bench.drift.base import Distance
+from modyn_bench.drift.base import Distance, Reads
 from modyn_bench.drift.mmd import Mmd
 from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
@@ -41,7 +41,8 @@ class Drift(Batched):
     r"""Fire when the distance of the current window to the reference is decided to be drift.
 
     At the end of every block a distance compares the newest samples with those before the last trigger, and a rule
-    decides on the score. By default this is AutoDrift: MMD² on the newest model's embeddings, compared with the 0.95
+    decides on the score. A distance between labels compares the newest labelled samples with those that were labelled
+    at the last trigger. By default this is AutoDrift: MMD² on the newest model's embeddings, compared with the 0.95
     quantile of its last 15 values.
 
     Args:
@@ -81,7 +82,7 @@ class Drift(Batched):
     """
 
     name = "drift"
-    state_fields = (*Batched.state_fields, "rules")
+    state_fields = (*Batched.state_fields, "first_labelled", "last_labelled", "rules")
 
     def __init__(
         self,
@@ -137,6 +138,8 @@ class Drift(Batched):
         self.representation = representation
         self.num_components = num_components
         self.sample_size = sample_size
+        self.first_labelled: int | None = None  # keys below this were labelled at the first trigger with a label
+        self.last_labelled: int | None = None  # and at the last one
         self._fitted: dict[str, _Fitted] = {}  # made anew where it is missing: no state
 
     @property
@@ -168,20 +171,23 @@ class Drift(Batched):
         return self._combined(observed)
 
     def window(self, view: View) -> Window:
-        """Return the current window."""
-        keys = self.windows.current(view, last_trigger=self.last_trigger)
-        return [keys.start, keys.stop]
+        """Return the current window, among all samples and among those that are labelled."""
+        return {kind: [keys.start, keys.stop] for kind, keys in self._current(view).items()}
 
     def calibrate(self, view: View, windows: Sequence[Window]) -> None:
         """Score every window of the warm-up but the last as reference against the last as current window."""
-        *references, latest = (range(first, end) for first, end in windows)
-        for name in self.detectors:
+        for name, detector in self.detectors.items():
+            kind = _kind(detector.distance.reads)
+            *references, latest = (range(*window[kind]) for window in windows)
             scores = (self._score(view, name, reference, latest) for reference in references)
             self.rules[name].calibrate(score for score in scores if score is not None)
 
     def on_trigger(self, record: TriggerRecord) -> None:
         """Note where the trigger fell, and tell the rules of a new model."""
         super().on_trigger(record)
+        if record.num_labelled and self.first_labelled is None:
+            self.first_labelled = record.labelled_until
+        self.last_labelled = record.labelled_until
         self._fitted = {}  # as after a resume, so that both embed the reference anew
         if record.model is not None:
             for rule in self.rules.values():
@@ -192,19 +198,40 @@ class Drift(Batched):
 
         Embeddings come first, because class probabilities come along with them, but not the other way round.
         """
-        reference = self.windows.of_reference(view, first_trigger=self.first_trigger, last_trigger=self.last_trigger)
-        current = self.windows.current(view, last_trigger=self.last_trigger)
+        references, currents = self._references(view), self._current(view)
         scores = {}
         for name in sorted(self.detectors, key=lambda name: self.detectors[name].distance.reads != "vectors"):
+            kind = _kind(self.detectors[name].distance.reads)
             passes = view.forward_passes
-            score = self._score(view, name, reference, current)
+            score = self._score(view, name, references[kind], currents[kind])
             scores[name] = score, view.forward_passes - passes
         return {name: scores[name] for name in self.detectors}
 
+    def _ends(self, view: View) -> dict[str, tuple[int, int | None, int | None]]:
+        """Return, by kind of samples, where they end now, and where they ended at the first and the last trigger."""
+        return {
+            "arrived": (view.num_arrived, self.first_trigger, self.last_trigger),
+            "labelled": (view.num_labelled, self.first_labelled, self.last_labelled),
+        }
+
+    def _current(self, view: View) -> dict[str, range]:
+        """Return the current window by kind of samples."""
+        return {
+            kind: self.windows.current(view, end=end, last_trigger=last)
+            for kind, (end, _, last) in self._ends(view).items()
+        }
+
+    def _references(self, view: View) -> dict[str, range]:
+        """Return the reference by kind of samples."""
+        return {
+            kind: self.windows.of_reference(view, end=end, first_trigger=first, last_trigger=last)
+            for kind, (end, first, last) in self._ends(view).items()
+        }
+
     def _score(self, view: View, name: str, reference: range, current: range) -> float | None:
-        """Return a detector's score; ``None`` where a window holds too few samples, or labels, for its distance."""
+        """Return a detector's score; ``None`` where a window holds too few samples for its distance."""
         distance = self.detectors[name].distance
-        old, new = self._drawn(view, distance, reference), self._drawn(view, distance, current)
+        old, new = self._drawn(view, reference), self._drawn(view, current)
         if min(len(old), len(new)) < distance.min_samples:
             return None
         fitted = self._fitted.get(name)
@@ -215,11 +242,9 @@ class Drift(Batched):
             self._fitted[name] = fitted
         return fitted.score(view, new)
 
-    def _drawn(self, view: View, distance: Distance, window: range) -> IntArray:
-        """Return the keys that are drawn from a window, in order; those with a label, where that is compared."""
+    def _drawn(self, view: View, window: range) -> IntArray:
+        """Return the keys that are drawn from a window, in order."""
         keys = np.arange(window.start, window.stop, dtype=np.int64)
-        if distance.reads == "labels":
-            keys = keys[keys < view.num_labelled]
         if self.sample_size is None or len(keys) <= self.sample_size:
             return keys
         drawn = priorities(keys, view.seed, "drift", "reservoir")
@@ -276,6 +301,11 @@ class _Fitted:
         if self._representation == "features":
             return self._vectors.transform(view.features(keys))
         return view.embed(keys, model="first" if self._representation == "first_embedding" else "newest")
+
+
+def _kind(reads: Reads) -> str:
+    """Return which samples a distance's windows lie among."""
+    return "labelled" if reads == "labels" else "arrived"
 
 
 def _further(detectors: Mapping[str, Mapping[str, Any]]) -> dict[str, Detector]:

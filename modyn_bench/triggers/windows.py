@@ -15,7 +15,7 @@ class DetectionWindows:
     The current window ends with the newest sample. The reference ends, as ``reference`` says, with the last sample
     before the last trigger, right before the current window, or with the last sample before the first trigger. Both are
     ranges of keys: no sample is lost or comes twice, however long a block is. Where fewer samples have arrived than a
-    window asks for, it holds what there is.
+    window asks for, it holds what there is. Windows of labels are the same among the samples that are labelled.
 
     Args:
         reference_size: Length of the reference: samples, or a duration such as ``1y``, which reaches back from its last
@@ -50,17 +50,23 @@ class DetectionWindows:
         self.reference = reference
         self.overlap = overlap
 
-    def current(self, view: View, *, last_trigger: int | None) -> range:
-        """Return the keys of the current window."""
-        start = view.first_key if self.overlap or last_trigger is None else last_trigger
-        return _back_from(view, view.num_arrived, self.current_size, start)
+    def current(self, view: View, *, end: int, last_trigger: int | None) -> range:
+        """Return the keys of the current window.
 
-    def of_reference(self, view: View, *, first_trigger: int | None, last_trigger: int | None) -> range:
-        """Return the keys of the reference; none before the first trigger."""
+        Args:
+            view: Of what has arrived.
+            end: Keys below this may be compared: those that have arrived, or are labelled.
+            last_trigger: Likewise at the last trigger; ``None`` before it.
+        """
+        start = view.first_key if self.overlap or last_trigger is None else last_trigger
+        return _back_from(view, end, self.current_size, start)
+
+    def of_reference(self, view: View, *, end: int, first_trigger: int | None, last_trigger: int | None) -> range:
+        """Return the keys of the reference, given the same, and the first trigger; none before that."""
         if first_trigger is None or last_trigger is None:
             return range(0)
         if self.reference == "sliding":
-            end = self.current(view, last_trigger=last_trigger).start
+            end = self.current(view, end=end, last_trigger=last_trigger).start
         else:
             end = first_trigger if self.reference == "fixed" else last_trigger
         return _back_from(view, end, self.reference_size, view.first_key)

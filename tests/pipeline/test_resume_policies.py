@@ -53,6 +53,14 @@ POLICIES: dict[str, Callable[[], Trigger]] = {
         decision=Threshold(0.85),
         detectors={"labels": {"distance": LabelShift(of="labels"), "decision": Cusum(1.0, min_history=2)}},
     ),
+    "drift_labels": lambda: Drift(
+        interval=6,
+        windows=DetectionWindows("8s", 12, overlap=False),
+        distance=LabelShift(of="labels"),
+        decision=RollingQuantile(0.5),
+        warmup_intervals=4,
+        warmup_trigger=Time("5s"),
+    ),
     "drift_first": lambda: Ensemble(
         {"d": Drift(interval=6, windows=SHORT, representation="first_embedding", warmup_intervals=2), "a": Amount(25)},
         rule="any",

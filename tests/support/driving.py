@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -102,9 +102,11 @@ class Blocks(Trigger):
         self.first = self.num_seen
 
 
-def stream(timestamps: Iterable[int]) -> Arrivals:
+def stream(timestamps: Iterable[int], *, late: int = 0) -> Arrivals:
+    """Make a stream whose labels come so many samples late."""
     times = np.array(sorted(timestamps), dtype=np.int64)
-    return Arrivals(np.arange(len(times)), times, np.arange(len(times)) % 3)
+    keys = np.arange(len(times))
+    return Arrivals(keys, times, keys % 3, np.maximum(keys + 1 - late, 0))
 
 
 def through_disk(state: object) -> object:
@@ -131,7 +133,7 @@ def drive(
 ) -> Driven:
     """Drive a policy over a stream that is handed out in chunks; at every n-th step go on with a restored copy."""
     trigger, out = make(), Driven()
-    arrived, since, empty, now, steps = 0, 0, 0, 0, 0
+    arrived, since, since_labelled, empty, now, steps = 0, 0, 0, 0, 0, 0
     view = StubView(None, samples)
     last_place: tuple[int, int, int] | None = None
     bounds = sorted({0, len(samples), *(cut for cut in cuts if 0 < cut < len(samples))})
@@ -151,15 +153,16 @@ def drive(
                 assert last_place is None or place > last_place, "a decision did not advance"
                 last_place = place
                 view.time = now if point.time is None else point.time
-                view.num_arrived = view.num_labelled = arrived
+                view.num_arrived, view.num_labelled = arrived, int(samples.label_cursors[arrived - 1])
                 decision = trigger.decide(view)
                 out.decisions.append((*place, *_flat(decision)))
                 empty += decision.num_empty_periods
                 if decision.fired and arrived > since:
                     out.triggers.append((arrived, view.time, empty))
-                    trigger.on_trigger(_record(len(out.triggers) - 1, view.time, arrived - since, arrived))
-                    view = StubView(len(out.triggers) - 1, samples, view.time, arrived, arrived)
-                    since, empty = arrived, 0
+                    record = _record(len(out.triggers) - 1, view.time, arrived - since, view.num_labelled)
+                    trigger.on_trigger(replace(record, num_labelled=view.num_labelled - since_labelled))
+                    view = StubView(len(out.triggers) - 1, samples, view.time, arrived, view.num_labelled)
+                    since, since_labelled, empty = arrived, view.num_labelled, 0
                 elif decision.fired:
                     empty += 1
             steps += 1
@@ -176,6 +179,6 @@ def _flat(decision: Decision) -> tuple[object, ...]:
     return (decision.fired, decision.warmup, *scores, decision.num_empty_periods, decision.forward_passes, *members)
 
 
-def _record(index: int, at: int, num_arrived: int, arrived: int) -> TriggerRecord:
+def _record(index: int, at: int, num_arrived: int, labelled_until: int) -> TriggerRecord:
     model = ModelRecord(index, index, None, 0, at, at, num_arrived, 1, 1, num_arrived, num_arrived)
-    return TriggerRecord(index, at, 0, at, num_arrived, num_arrived, num_arrived, 0, arrived, model)
+    return TriggerRecord(index, at, 0, at, num_arrived, num_arrived, num_arrived, 0, labelled_until, model)

@@ -83,6 +83,14 @@ POLICIES |= {
         interval=4,
         num_components=1,
     ),
+    "drift_labels": lambda: Drift(
+        distance=LabelShift(of="labels"),
+        decision=Threshold(0.1),
+        windows=DetectionWindows(7, "5s", overlap=False),
+        interval=3,
+        warmup_intervals=3,
+        warmup_trigger=Amount(4),
+    ),
     "drift_several": lambda: Drift(
         interval=4,
         windows=DetectionWindows(8, 4, reference="fixed"),
@@ -114,7 +122,7 @@ POLICIES |= {
     ),
 }
 
-streams = st.lists(st.integers(0, 60), min_size=1, max_size=40).map(stream)
+streams = st.builds(stream, st.lists(st.integers(0, 60), min_size=1, max_size=40), late=st.integers(0, 9))
 month_streams = st.lists(st.integers(0, 86_400 * 200), min_size=1, max_size=30).map(stream)
 
 

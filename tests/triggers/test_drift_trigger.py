@@ -62,7 +62,9 @@ class Recorded(Distance):
         return 1.0
 
 
-def walk(trigger: Drift, num_samples: int, view_type: type[StubView] = Shifted) -> list[tuple[int, Decision]]:
+def walk(
+    trigger: Drift, num_samples: int, view_type: type[StubView] = Shifted, *, late: int = 0
+) -> list[tuple[int, Decision]]:
     """Decide over a stream as the pipeline would, with triggers taking effect, and return the decisions."""
     samples = stream(range(num_samples))
     view, out = view_type(None, samples), []
@@ -73,14 +75,15 @@ def walk(trigger: Drift, num_samples: int, view_type: type[StubView] = Shifted) 
         trigger.consume(part)
         if point is None:
             break
-        view.num_arrived = view.num_labelled = int(part.keys[-1]) + 1
+        view.num_arrived = int(part.keys[-1]) + 1
+        view.num_labelled = max(view.num_arrived - late, 0)
         decision = trigger.decide(view)
         out.append((view.num_arrived, decision))
         if decision.fired:
             from driving import _record
 
             model = (view.model_id or 0) + 1 if view.model_id is not None else 0
-            trigger.on_trigger(_record(model, 0, len(part), view.num_arrived))
+            trigger.on_trigger(_record(model, 0, len(part), view.num_labelled))
             view = view_type(model, samples)
     return out
 
@@ -134,6 +137,76 @@ def test_the_warmup_windows_are_scored_against_the_latest() -> None:
     assert distance.references == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     assert distance.currents == [[6.0, 7.0, 8.0]] * 2
     assert rule.history == [1.0, 1.0]
+
+
+class KeyLabels(Keys):
+    """Every sample's label is its key."""
+
+    def labels(self, keys: np.ndarray) -> np.ndarray:
+        self._check(keys, self.num_labelled)
+        return keys
+
+
+class RecordedLabels(Recorded):
+    """Compares labels."""
+
+    reads = "labels"
+
+    def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
+        self.references.append(np.asarray(reference).tolist())
+
+    def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
+        self.currents.append(np.asarray(current).tolist())
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("windows", "references", "currents"),
+    [
+        # Labels come seven samples late: at 10, where the first model is trained, 0..2 are labelled.
+        (DetectionWindows(2, 4), [[1, 2]], [[4, 5, 6, 7], [9, 10, 11, 12], [14, 15, 16, 17]]),
+        (DetectionWindows(9, 9, overlap=False), [[0, 1, 2]], [[*range(3, 8)], [*range(4, 13)], [*range(9, 18)]]),
+        (DetectionWindows("3s", "1s"), [[0, 1, 2]], [[6, 7], [11, 12], [16, 17]]),
+        (
+            DetectionWindows(3, 2, reference="sliding"),
+            [[3, 4, 5], [8, 9, 10], [13, 14, 15]],
+            [[6, 7], [11, 12], [16, 17]],
+        ),
+        (DetectionWindows(2, 2, reference="fixed"), [[1, 2]], [[6, 7], [11, 12], [16, 17]]),
+    ],
+)
+def test_labels_are_compared_among_what_is_labelled(
+    windows: DetectionWindows, references: list[list[int]], currents: list[list[int]]
+) -> None:
+    distance = RecordedLabels()
+    walk(Cold(distance=distance, decision=Threshold(5.0), windows=windows, interval=5), 25, KeyLabels, late=7)
+    assert (distance.references, distance.currents) == (references, currents)
+
+
+def test_the_warmup_windows_of_labels_hold_what_was_labelled() -> None:
+    """Labels come two samples late; the windows of the warm-up are 0..0, 1..3 and 4..6."""
+    distance = RecordedLabels()
+    trigger = Cold(
+        distance=distance,
+        decision=RollingQuantile(),
+        windows=DetectionWindows(4, 3),
+        interval=3,
+        warmup_intervals=3,
+        warmup_trigger=Amount(3),
+    )
+    walk(trigger, 10, KeyLabels, late=2)
+    assert distance.references == [[0], [1, 2, 3]]
+    assert distance.currents == [[4, 5, 6]] * 2
+
+
+def test_a_fixed_reference_of_labels_waits_for_the_first_trigger_with_a_label() -> None:
+    distance = RecordedLabels()
+    drift = Cold(
+        distance=distance, decision=Threshold(5.0), windows=DetectionWindows(9, 3, reference="fixed"), interval=10
+    )
+    drive(lambda: Ensemble({"drift": drift, "amount": Amount(10)}, rule="any"), stream(range(40), late=15))
+    assert drift.first_trigger == 10
+    assert drift.first_labelled == 5
 
 
 def test_samples_are_drawn_by_their_keys_uniformly_and_windows_share_them() -> None:

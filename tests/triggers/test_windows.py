@@ -61,23 +61,23 @@ def test_windows_are_what_lists_say(timestamps: list[int], data: st.DataObject, 
     view = view_at(timestamps, num_arrived)
     first, last = (triggers[0], triggers[-1]) if triggers else (None, None)
     reference, current = windows_by_definition(timestamps, num_arrived, triggers, options)
-    assert list(made.of_reference(view, first_trigger=first, last_trigger=last)) == reference
-    assert list(made.current(view, last_trigger=last)) == current
+    assert list(made.of_reference(view, end=num_arrived, first_trigger=first, last_trigger=last)) == reference
+    assert list(made.current(view, end=num_arrived, last_trigger=last)) == current
 
 
 def test_nothing_is_lost_or_doubled_where_a_block_exceeds_the_window() -> None:
     """The reference system's reference would be [4, 5, 6, 7] of these seven, and [1, 2, 1, 2, 3] of three."""
     made = DetectionWindows(10, 4, overlap=False)
     seven, three = view_at(list(range(7)), 7), view_at(list(range(3)), 3)
-    assert list(made.of_reference(seven, first_trigger=7, last_trigger=7)) == [0, 1, 2, 3, 4, 5, 6]
-    assert list(made.of_reference(three, first_trigger=3, last_trigger=3)) == [0, 1, 2]
+    assert list(made.of_reference(seven, end=7, first_trigger=7, last_trigger=7)) == [0, 1, 2, 3, 4, 5, 6]
+    assert list(made.of_reference(three, end=3, first_trigger=3, last_trigger=3)) == [0, 1, 2]
 
 
 def test_a_window_longer_than_the_stream_holds_what_there_is() -> None:
     made = DetectionWindows(10**9, "9999w")
     view = view_at(list(range(5)), 5)
-    assert made.current(view, last_trigger=3) == range(5)
-    assert made.of_reference(view, first_trigger=3, last_trigger=3) == range(3)
+    assert made.current(view, end=5, last_trigger=3) == range(5)
+    assert made.of_reference(view, end=5, first_trigger=3, last_trigger=3) == range(3)
 
 
 @pytest.mark.parametrize(
