@@ -19,13 +19,13 @@ from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive, priorities
 from modyn_bench.triggers.base import Trigger, View, check_part
 from modyn_bench.triggers.batched import Batched, Window
+from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.triggers.windows import DetectionWindows
 from modyn_bench.types import Decision, IntArray, TriggerRecord
 
 if TYPE_CHECKING:
     import torch
 
-COMBINATIONS = ("any", "majority", "all")
 REPRESENTATIONS = ("embedding", "first_embedding", "features")
 
 
@@ -168,7 +168,7 @@ class Drift(Batched):
             if score is not None:
                 self.rules[name].calibrate([score])
             observed[name] = Decision(False, score=score, forward_passes=passes)
-        return self._combined(observed)
+        return next(iter(observed.values())) if len(observed) == 1 else Decision(False, members=observed)
 
     def window(self, view: View) -> Window:
         """Return the current window, among all samples and among those that are labelled."""
@@ -254,10 +254,9 @@ class Drift(Batched):
         if len(decisions) == 1:
             (only,) = decisions.values()
             return only
-        votes, count = sum(decision.fired for decision in decisions.values()), len(decisions)
-        needed = {"any": 1, "majority": count // 2 + 1, "all": count}[self.combine]
-        needed = self.at_least or needed
-        return Decision(votes >= needed, score=float(votes), threshold=float(needed), members=dict(decisions))
+        votes = float(sum(decision.fired for decision in decisions.values()))
+        threshold = votes_to_exceed(self.combine, len(decisions), at_least=self.at_least)
+        return Decision(votes > threshold, score=votes, threshold=threshold, members=dict(decisions))
 
 
 class _Fitted:

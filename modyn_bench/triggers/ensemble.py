@@ -7,15 +7,10 @@ from dataclasses import replace
 
 from modyn_bench.errors import RequestError
 from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Rule = Callable[[Mapping[str, bool]], bool]
-
-_RULES: dict[str, Rule] = {
-    "majority": lambda votes: sum(votes.values()) > len(votes) / 2,
-    "any": lambda votes: any(votes.values()),
-    "all": lambda votes: all(votes.values()),
-}
 
 
 class Ensemble(Trigger):
@@ -60,8 +55,10 @@ class Ensemble(Trigger):
             check_part(f"trigger.members.{name}", member, Trigger, f"+trigger@trigger.members.{name}=amount")
         if at_least is not None and not 1 <= at_least <= len(members):
             raise RequestError(f"trigger.at_least={at_least} must lie in 1..{len(members)}, the number of members")
-        if isinstance(rule, str) and rule not in _RULES:
-            raise RequestError(f"trigger.rule={rule!r} must be one of {', '.join(_RULES)}, or a function by _target_")
+        if isinstance(rule, str) and rule not in COMBINATIONS:
+            raise RequestError(
+                f"trigger.rule={rule!r} must be one of {', '.join(COMBINATIONS)}, or a function by _target_"
+            )
         self.members: dict[str, Trigger] = dict(members)
         self.rule = rule
         self.at_least = at_least
@@ -101,13 +98,12 @@ class Ensemble(Trigger):
             decision = self.members[name].decide(view)
             decisions[name] = replace(decision, forward_passes=view.forward_passes - passes)
             self.votes[name] = self.votes[name] or decision.fired
-        fired = self._satisfied()
-        num_votes = float(sum(self.votes.values()))
+        num_votes, threshold = float(sum(self.votes.values())), self._threshold()
+        fired = self._by_function() if threshold is None else num_votes > threshold
         if fired:
             self._clear()
         empty = max((decision.num_empty_periods for decision in decisions.values()), default=0)
-        needed = None if self.at_least is None else float(self.at_least)
-        return Decision(fired, score=num_votes, threshold=needed, num_empty_periods=empty, members=decisions)
+        return Decision(fired, score=num_votes, threshold=threshold, num_empty_periods=empty, members=decisions)
 
     def on_trigger(self, record: TriggerRecord) -> None:
         """Clear the votes, and tell the members."""
@@ -115,11 +111,15 @@ class Ensemble(Trigger):
         for member in self.members.values():
             member.on_trigger(record)
 
-    def _satisfied(self) -> bool:
-        if self.at_least is not None:
-            return sum(self.votes.values()) >= self.at_least
-        rule = _RULES[self.rule] if isinstance(self.rule, str) else self.rule
-        return bool(rule(dict(self.votes)))
+    def _threshold(self) -> float | None:
+        """Return what the number of votes must exceed; ``None`` where a function decides."""
+        if self.at_least is None and not isinstance(self.rule, str):
+            return None
+        return votes_to_exceed(str(self.rule), len(self.votes), at_least=self.at_least)
+
+    def _by_function(self) -> bool:
+        assert not isinstance(self.rule, str)
+        return bool(self.rule(dict(self.votes)))
 
     def _clear(self) -> None:
         self.votes = dict.fromkeys(self.members, False)

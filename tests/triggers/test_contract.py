@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from driving import Blocks, drive, stream
@@ -34,6 +34,7 @@ from modyn_bench.triggers.once import Once
 from modyn_bench.triggers.performance import Performance
 from modyn_bench.triggers.time import Time
 from modyn_bench.triggers.windows import DetectionWindows
+from modyn_bench.types import Arrivals
 
 POLICIES: dict[str, Callable[[], Trigger]] = {
     "never": Never,
@@ -99,6 +100,14 @@ POLICIES |= {
         combine="majority",
         warmup_intervals=2,
     ),
+    "drift_several_running": lambda: Drift(
+        interval=3,
+        windows=SHORT,
+        detectors=further(LabelShift(), Threshold(0.0)),
+        warmup_intervals=4,
+        warmup_trigger=Amount(3),
+        calibration="running",
+    ),
     "performance": lambda: Performance(interval=3, threshold=0.4),
     "performance_warmup": lambda: Performance(
         interval=2, metric="loss", decision=RollingAverage(0.1, window=3), warmup_intervals=3, calibration="running"
@@ -120,6 +129,7 @@ POLICIES |= {
         },
         at_least=2,
     ),
+    "own_rule": lambda: Ensemble({"a": Amount(2), "b": Blocks(3)}, rule=lambda votes: votes["a"] and votes["b"]),
 }
 
 streams = st.builds(stream, st.lists(st.integers(0, 60), min_size=1, max_size=40), late=st.integers(0, 9))
@@ -145,6 +155,14 @@ class TestContract:
         every = data.draw(st.integers(1, 5))
         assert drive(POLICIES[name], samples, cuts, restart_every=every) == drive(POLICIES[name], samples)
 
+    @given(samples=streams)
+    def test_what_has_a_threshold_fires_exactly_above_it(self, name: str, samples: Arrivals) -> None:
+        rows = [row for place in drive(POLICIES[name], samples).decisions for row in rows_of(name, place[3:])]
+        for who, fired, score, threshold in rows:
+            if threshold is not None:
+                assert score is not None
+                assert fired == (score < threshold if who == "performance" else score > threshold)
+
     def test_a_foreign_state_is_refused(self, name: str) -> None:
         with pytest.raises(RunError, match="state"):
             POLICIES[name]().load_state_dict({"something_else": 1})
@@ -152,6 +170,14 @@ class TestContract:
     def test_all_samples_at_one_time(self, name: str) -> None:
         samples = stream([7] * 12)
         assert drive(POLICIES[name], samples) == drive(POLICIES[name], samples, range(12))
+
+
+def rows_of(name: str, flat: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
+    """The name, firing, score and threshold of a decision and of its members, as ``driving`` notes them."""
+    fired, _, score, threshold, _, _, *members = flat
+    yield name, fired, score, threshold
+    for member, inner in members:
+        yield from rows_of(member, inner)
 
 
 def classes_of(trigger: Trigger) -> set[type]:

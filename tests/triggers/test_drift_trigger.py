@@ -260,7 +260,7 @@ def test_several_detectors_are_combined_and_logged() -> None:
     }
     assert fired == {"any": [10, 70], "majority": [10], "all": [10], "one": [10, 70]}
     last = walk(build(), 70)[-1][1]
-    assert (last.score, last.threshold) == (1.0, 1.0)
+    assert (last.score, last.threshold) == (1.0, 0.0)
     assert list(last.members) == ["mean_distance", "never"]
     assert last.members["never"].threshold == 1e9
 
