@@ -60,7 +60,7 @@ class CostBased(Batched):
             first_block=first_block,
             calibration=calibration,
         )
-        check_part("trigger.decision", decision, DecisionRule, "+trigger/decision=rolling_quantile")
+        check_part("trigger.decision", decision, DecisionRule, "trigger/decision=rolling_quantile")
         if calibration != "running":
             raise RequestError("trigger.calibration must be running: regret cannot be had again in hindsight")
         if regret_per_cost is not None and not regret_per_cost > 0:

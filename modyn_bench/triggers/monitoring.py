@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from modyn_bench.errors import RequestError, RunError
-from modyn_bench.metrics import check_metric, compute
+from modyn_bench.metrics import ROC_AUC_MAX_CLASSES, check_metric, compute, find_metric
+from modyn_bench.metrics.accuracy import TopKAccuracy
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.base import View
 from modyn_bench.types import FloatArray, IntArray, Predictions, TriggerRecord
@@ -134,11 +135,21 @@ def predictions_of(probabilities: FloatArray | np.ndarray, labels: IntArray) -> 
 
 
 def check_trigger_metric(metric: str, *, num_classes: int | None = None) -> None:
-    """Raise ``RequestError`` if there is no such metric, or it cannot be had with so many classes."""
+    """Raise ``RequestError`` if there is no such metric, or it cannot be had, or says nothing, with so many classes."""
+    if metric == "roc_auc" and num_classes is not None and num_classes > ROC_AUC_MAX_CLASSES:
+        raise RequestError(
+            f"trigger.metric: roc_auc is for at most {ROC_AUC_MAX_CLASSES} classes here, but the dataset has "
+            f"{num_classes}; use f1_macro"
+        )
     try:
         check_metric(metric, num_classes=num_classes)
     except RequestError as error:
         raise RequestError(str(error).replace("evaluation.metrics:", "trigger.metric:", 1)) from None
+    found = find_metric(metric)
+    if num_classes is not None and isinstance(found, TopKAccuracy) and found.k >= num_classes:
+        raise RequestError(
+            f"trigger.metric: {metric} is always 1, since the dataset has {num_classes} classes; use accuracy"
+        )
 
 
 def check_expected_accuracy(expected_accuracy: float | None) -> None:

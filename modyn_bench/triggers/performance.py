@@ -38,7 +38,8 @@ class Performance(Batched):
         metric: A metric's public name, or ``avoidable_misclassifications``.
         threshold: Fire when the metric falls below this value, or, of one for which lower is better, rises above it, in
             the metric's own units; in place of ``decision``.
-        decision: Whether a score fires: the negative of a metric for which higher is better, else the metric.
+        decision: Whether a score fires: the negative of a metric for which higher is better, else the metric; ``None``
+            without a ``threshold``: the 0.95 quantile of the last 15 scores.
         expected_accuracy: a in [0, 1]; ``None``: the accuracy since the last training, up to the block before.
         allow_reduction: Let blocks with fewer errors than expected reduce the sum.
         mode: ``hindsight`` decides on the last block, ``lookahead`` on a forecast of the next one (of the sum: with
@@ -96,6 +97,17 @@ class Performance(Batched):
         if metric != AVOIDABLE:
             check_trigger_metric(metric)
         check_expected_accuracy(expected_accuracy)
+        if threshold is not None and decision is not None:
+            raise RequestError(
+                "trigger.threshold and trigger.decision exclude each other: give one; trigger.threshold=null and "
+                "~trigger/decision take them away"
+            )
+        if metric != AVOIDABLE and (expected_accuracy is not None or allow_reduction):
+            key = "allow_reduction" if expected_accuracy is None else "expected_accuracy"
+            raise RequestError(
+                f"trigger.{key} is of no use with trigger.metric={metric}: leave it out, or set "
+                f"trigger.metric={AVOIDABLE}"
+            )
         if metric == AVOIDABLE and calibration != "running":
             raise RequestError(
                 f"trigger.calibration={calibration} cannot be had with trigger.metric={AVOIDABLE}, a sum over what was "

@@ -114,7 +114,7 @@ def test_every_option_begins_with_what_it_is(path: Path):
 @pytest.mark.parametrize("path", TARGETED, ids=name_of)
 def test_keys_are_the_constructors_arguments(path: Path):
     keys = {key for key in content(path) if key not in ("_target_", "defaults")}
-    defaults = [key for one in content(path).get("defaults", []) for key in one]
+    defaults = [key for one in content(path).get("defaults", []) if one != "_self_" for key in one]
     members = {re.split(r"[@.]", key)[1] if "@" in key else key for key in defaults}
     target = content(path)["_target_"]
     if path.parent.name == "model":  # reading it, instead of importing it, is what the preflight does

@@ -203,6 +203,15 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
             {"metric": "avoidable_misclassifications", "calibration": "retrospective"},
             r"trigger\.calibration=retrospective cannot be had with trigger\.metric=avoidable",
         ),
+        (
+            {"decision": Threshold(-0.5), "threshold": 0.5},
+            r"trigger\.threshold and trigger\.decision exclude each other",
+        ),
+        ({"expected_accuracy": 0.9}, r"trigger\.expected_accuracy is of no use .* set trigger\.metric=avoidable_mis"),
+        (
+            {"metric": "loss", "allow_reduction": True},
+            r"trigger\.allow_reduction is of no use with .*=loss",
+        ),
         ({"decision": HypothesisTest()}, "decides on p-values, but the metric accuracy gives none"),
         ({"mode": "ahead"}, r"trigger\.mode='ahead' must be hindsight or lookahead"),
         ({"forecast": "guess"}, r"trigger\.forecast='guess'"),
@@ -218,6 +227,22 @@ def test_a_metric_that_does_not_suit_the_classes_is_refused_before_anything_is_t
     trigger.check_dataset(num_classes=2)
     with pytest.raises(RequestError, match=r"trigger\.metric: f1_binary needs two classes, but the dataset has 3"):
         trigger.check_dataset(num_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fits", "num_classes", "message"),
+    [
+        ("top_3_accuracy", 4, 3, "top_3_accuracy is always 1, since the dataset has 3 classes; use accuracy"),
+        ("roc_auc", 20, 21, "roc_auc is for at most 20 classes here, but the dataset has 21; use f1_macro"),
+    ],
+)
+def test_a_metric_that_says_nothing_or_cannot_be_had_is_refused(
+    metric: str, fits: int, num_classes: int, message: str
+) -> None:
+    trigger = Cold(metric=metric)
+    trigger.check_dataset(num_classes=fits)
+    with pytest.raises(RequestError, match=f"trigger.metric: {message}"):
+        trigger.check_dataset(num_classes=num_classes)
 
 
 def test_looking_ahead_expects_what_all_blocks_so_far_showed_and_stays_a_share() -> None:
