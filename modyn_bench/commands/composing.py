@@ -28,7 +28,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from modyn_bench.commands.keys import how_to_add, near_key, public
+from modyn_bench.commands.keys import how_to_add, near_key, nothing_there, public
 from modyn_bench.commands.messages import listed, nearest, quoted, refers
 from modyn_bench.commands.options import CONFIG_NAME, conf_directory
 from modyn_bench.errors import RequestError
@@ -235,6 +235,9 @@ def _plainly(message: str) -> str:
     if unused:
         parent, part = unused.groups()
         return f"{parent}/{part}: the chosen {parent} has no {part} to replace: choose another with {parent}=NAME"
+    twice = re.match(r"Multiple values for (\S+?)\. To override", message)
+    if twice:
+        return f"+{twice[1]}: an option can be chosen there without a +, as in {twice[1]}=NAME"
     return message.partition("Config search path:")[0].strip()
 
 
@@ -249,6 +252,10 @@ def apply_override(config: DictConfig, override: Override, *, groups: frozenset[
     key, value, line = override.key_or_group, override.value(), override.input_line
     if override.package is not None or "/" in key:
         return [f"{line}: there is no group {key!r}{nearest(key, groups)} (groups: {listed(public(groups))})"]
+    adds = override.is_add() or override.is_force_add()
+    nothing = None if adds else nothing_there(config, key, groups)
+    if nothing is not None:
+        return [f"{line}: {nothing}"]
     there = OmegaConf.select(config, key, throw_on_missing=False) is not None
     try:
         if override.is_delete():
@@ -258,7 +265,6 @@ def apply_override(config: DictConfig, override: Override, *, groups: frozenset[
         elif override.is_add() and there and not isinstance(value, (dict, list)):
             return [f"{line}: there is a {key} already; drop the + to change it"]
         else:
-            adds = override.is_add() or override.is_force_add()
             OmegaConf.update(config, key, value, merge=True, force_add=adds)
     except OmegaConfBaseException:
         added = how_to_add(config, key, line or "")

@@ -42,6 +42,27 @@ def near_key(config: DictConfig, key: str, groups: frozenset[str], *, removed: b
     return ""
 
 
+def nothing_there(config: DictConfig, key: str, groups: frozenset[str]) -> str | None:
+    """Say that a part is null one of whose keys is to be set, and how it is chosen; ``None`` if there is no such part.
+
+    Args:
+        config: What was composed so far.
+        key: As written on the command line.
+        groups: Names of groups, whose options may be chosen for the part.
+    """
+    parts = key.split(".")
+    node: Any = config
+    for depth, part in enumerate(parts[:-1], start=1):
+        if not isinstance(node, DictConfig) or part not in node:
+            return None
+        node = OmegaConf.select(node, part, throw_on_missing=False)
+        if node is None:
+            at, group = ".".join(parts[:depth]), f"{parts[0]}/{part}"
+            chosen = group if depth == 2 else f"{group}@{at}"
+            return f"{at} is null" + (f": choose one first, as in {chosen}=NAME" if group in groups else "")
+    return None
+
+
 def how_to_add(config: DictConfig, key: str, line: str) -> str | None:
     """Say how a key is given that may stand there, but that the chosen option's file leaves out; else ``None``.
 

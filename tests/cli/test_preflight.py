@@ -419,9 +419,36 @@ def test_what_the_predictions_fixed_stays_the_runs_own(evaluation: dict[str, obj
         ("trigger=drift trigger.windows=5", ["trigger.windows"]),
         ("trigger=performance trigger.warmup_trigger=time", ["trigger.warmup_trigger='time'", "+trigger@trigger."]),
         ("trigger=latency_cost trigger.decision=cusum", ["trigger.decision='cusum' is no DecisionRule"]),
+        ("trigger=latency_cost +trigger/decision=cusum", ["without a +, as in trigger/decision=NAME"]),
         ("trigger=ensemble trigger.members.time=amount", ["trigger.members.time='amount' is no Trigger"]),
     ],
 )
 def test_a_part_that_is_named_where_it_is_to_be_chosen_is_told(overrides: str, expected: list[str]):
     message = refusal(*overrides.split())
     assert not [part for part in expected if part not in message], message
+
+
+@pytest.mark.parametrize("policy", ["performance", "latency_cost", "misclassification_cost"])
+def test_a_rule_is_chosen_alike_for_every_policy(policy: str):
+    (default,) = check_jobs([f"trigger={policy}"])
+    (chosen,) = check_jobs([f"trigger={policy}", "trigger/decision=cusum", "trigger.decision.limit=2"])
+    assert default.config["trigger"]["decision"] is None
+    assert chosen.config["trigger"]["decision"]["limit"] == 2
+    assert refusal(f"trigger={policy}", "trigger.decision.quantile=0.1") == (
+        "trigger.decision.quantile=0.1: trigger.decision is null: choose one first, as in trigger/decision=NAME"
+    )
+
+
+def test_a_rule_is_chosen_for_a_member():
+    member = ["trigger=ensemble", "+trigger@trigger.members.p=performance"]
+    key = "trigger.members.p.decision"
+    (job,) = check_jobs([*member, f"trigger/decision@{key}=threshold", f"{key}.threshold=0.4"])
+    assert job.config["trigger"]["members"]["p"]["decision"]["threshold"] == 0.4
+    assert refusal(*member, f"{key}.threshold=0.4").endswith(f"choose one first, as in trigger/decision@{key}=NAME")
+
+
+def test_a_rule_of_an_experiment_is_taken_away_for_a_threshold():
+    point = ["+experiment/arxiv_triggering=top_2_quantile", "trigger.threshold=0.4"]
+    assert "trigger.threshold and trigger.decision exclude each other" in refusal(*point)
+    (job,) = check_jobs([*point, "~trigger/decision"])
+    assert job.config["trigger"]["decision"] is None
