@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -267,10 +268,11 @@ def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
     except OmegaConfBaseException as error:  # a text that holds ${
         return [refers(name, error)]
     except InstantiationException as error:
-        cause = error.__cause__
+        cause, inner = error.__cause__, re.search(r"\nfull_key: (\S+)$", str(error))
+        place = f"{name}.{inner[1]}" if inner else name
         if isinstance(cause, RequestError):
-            return [_at(name, node, str(cause))]
-        return [f"{name}: {type(cause).__name__}: {cause}" if cause is not None else f"{name}: {error}"]
+            return [_told(name, node, place, str(cause))]
+        return [f"{place}: {type(cause).__name__}: {cause}" if cause is not None else f"{place}: {error}"]
     base = _bases()[name]
     if not isinstance(built, base):
         return [f"{name}._target_={node['_target_']} makes a {type(built).__name__}, which is no {base.__name__}"]
@@ -289,9 +291,30 @@ def _bases() -> dict[str, type]:
     return {"dataset": Recipe, "selector": Selector, "trigger": Trigger}
 
 
-def _at(name: str, node: Mapping[str, Any], message: str) -> str:
-    """Name the key that a policy complains of, where the message does not."""
-    return message if message.startswith(f"{name}.") else f"{name} ({node['_target_']}): {message}"
+def _told(name: str, node: Mapping[str, Any], place: str, message: str) -> str:
+    """Name the key that what is made at a place complains of.
+
+    A trigger takes itself for ``trigger``, wherever it stands, and a part, such as a decision, for the part of one.
+    """
+    from omegaconf import OmegaConf
+
+    from modyn_bench.triggers.base import relocate
+
+    node = OmegaConf.select(OmegaConf.create({name: dict(node)}), place) or node
+    if name == "trigger":
+        part = f"trigger.{place.rpartition('.')[2]}"
+        is_part = place != "trigger" and not _makes_trigger(node) and re.match(rf"{re.escape(part)}\b", message)
+        message = relocate(message, place.rpartition(".")[0] if is_part else place)
+    named = re.match(rf"{name}[./]", message)
+    return message if named else f"{place} ({node['_target_']}): {message}"
+
+
+def _makes_trigger(node: Mapping[str, Any]) -> bool:
+    from modyn_bench.commands.targets import locate
+    from modyn_bench.triggers.base import Trigger
+
+    target = locate(str(node["_target_"]))
+    return isinstance(target, type) and issubclass(target, Trigger)
 
 
 def _missing(name: str, value: object) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
 from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.triggers.base import Trigger, View, check_part, placed
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Window: TypeAlias = Any
@@ -93,7 +93,8 @@ class Batched(Trigger):
     def check_dataset(self, *, num_classes: int) -> None:
         """Check the warm-up policy."""
         if self.warmup_trigger is not None:
-            self.warmup_trigger.check_dataset(num_classes=num_classes)
+            with placed("trigger.warmup_trigger"):
+                self.warmup_trigger.check_dataset(num_classes=num_classes)
 
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Return the end of the block, or the warm-up policy's own point if that comes before."""

@@ -17,7 +17,7 @@ from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive, priorities
-from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.triggers.base import Trigger, View, check_part, placed
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.triggers.windows import DetectionWindows
@@ -120,8 +120,9 @@ class Drift(Batched):
             )
         self.detectors = {first.distance.name: first, **further}
         self.rules = {name: detector.decision for name, detector in self.detectors.items()}
-        for detector in self.detectors.values():
-            detector.decision.check_scores(f"distance {detector.distance.name}", detector.distance.smallest_p_value)
+        for name, detector in self.detectors.items():
+            with placed(f"trigger.detectors.{name}" if name in further else "trigger"):
+                detector.decision.check_scores(f"distance {detector.distance.name}", detector.distance.smallest_p_value)
         if combine not in COMBINATIONS:
             raise RequestError(f"trigger.combine={combine!r} must be one of {', '.join(COMBINATIONS)}")
         if at_least is not None and not 1 <= at_least <= len(self.detectors):

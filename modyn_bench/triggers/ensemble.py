@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.triggers.base import Trigger, View, check_part, placed
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
@@ -72,8 +72,9 @@ class Ensemble(Trigger):
 
     def check_dataset(self, *, num_classes: int) -> None:
         """Check every member."""
-        for member in self.members.values():
-            member.check_dataset(num_classes=num_classes)
+        for name, member in self.members.items():
+            with placed(f"trigger.members.{name}"):
+                member.check_dataset(num_classes=num_classes)
 
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Return the earliest decision of any member."""

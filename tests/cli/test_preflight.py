@@ -452,3 +452,53 @@ def test_a_rule_of_an_experiment_is_taken_away_for_a_threshold():
     assert "trigger.threshold and trigger.decision exclude each other" in refusal(*point)
     (job,) = check_jobs([*point, "~trigger/decision"])
     assert job.config["trigger"]["decision"] is None
+
+
+ENSEMBLE = "trigger=ensemble +trigger@trigger.members.d=drift"
+INNER = "trigger=ensemble +trigger@trigger.members.e=ensemble"
+PERFORMANCE = "+trigger@trigger.members.e.members.p=performance"
+FURTHER = (
+    "trigger=drift +trigger/distance@trigger.detectors.x.distance=mmd +trigger/decision@trigger.detectors.x.decision"
+)
+WARMUP = "trigger=drift +trigger@trigger.warmup_trigger"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (f"{ENSEMBLE} trigger.members.d.decision.quantile=2", "trigger.members.d.decision.quantile=2 must lie in"),
+        (f"{ENSEMBLE} trigger.members.d.windows.reference=x", "trigger.members.d.windows.reference='x' must be one of"),
+        (f"{ENSEMBLE} trigger.members.d.interval=0", "trigger.members.d.interval=0 must be at least 1"),
+        (
+            f"{ENSEMBLE} trigger.members.d.warmup_trigger=time",
+            "trigger.members.d.warmup_trigger='time' is no Trigger: choose one as in "
+            "+trigger@trigger.members.d.warmup_trigger=time",
+        ),
+        (
+            f"{ENSEMBLE} trigger/decision@trigger.members.d.decision=hypothesis_test",
+            "trigger/decision@trigger.members.d.decision=hypothesis_test decides on p-values, but distance mmd gives "
+            "none: use trigger/distance@trigger.members.d.distance=kernel_two_sample, ",
+        ),
+        (
+            "trigger=ensemble +trigger@trigger.members.interval=drift trigger.members.interval.interval=0",
+            "trigger.members.interval.interval=0 must be at least 1",
+        ),
+        (f"{WARMUP}=time trigger.warmup_trigger.every=soon", "trigger.warmup_trigger.every='soon' is not a duration"),
+        (
+            f"{WARMUP}=drift trigger.warmup_trigger.warmup_trigger=time",
+            "trigger.warmup_trigger.warmup_trigger='time' is no Trigger",
+        ),
+        (f"{FURTHER}=cusum trigger.detectors.x.decision.limit=0", "trigger.detectors.x.decision.limit=0 must be above"),
+        (f"{FURTHER}=hypothesis_test", "trigger/decision@trigger.detectors.x.decision=hypothesis_test decides on"),
+        (f"{INNER} trigger.members.e.rule=x", "trigger.members.e.rule='x' must be one of any, majority, all"),
+        (
+            f"{INNER} {PERFORMANCE} trigger.members.e.members.p.metric=acuracy",
+            "trigger.members.e.members.p.metric: there is no metric 'acuracy'; did you mean 'accuracy'?",
+        ),
+        ("trigger=drift trigger.decision.quantile=2", "trigger.decision.quantile=2 must lie in"),
+    ],
+)
+def test_what_is_wrong_with_a_part_is_told_of_where_it_stands(overrides: str, expected: str):
+    message = refusal(*overrides.split())
+    assert message.startswith(expected)
+    assert "\n" not in message

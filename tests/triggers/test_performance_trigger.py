@@ -17,6 +17,7 @@ from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.metrics import compute
 from modyn_bench.triggers.amount import Amount
+from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.forecasts import forecast_next, ridge
 from modyn_bench.triggers.monitoring import predictions_of
 from modyn_bench.triggers.performance import Performance
@@ -243,6 +244,17 @@ def test_a_metric_that_says_nothing_or_cannot_be_had_is_refused(
     trigger.check_dataset(num_classes=fits)
     with pytest.raises(RequestError, match=f"trigger.metric: {message}"):
         trigger.check_dataset(num_classes=num_classes)
+
+
+def test_what_does_not_suit_the_dataset_is_told_of_where_it_stands() -> None:
+    binary = Cold(metric="f1_binary")
+    warmed_up = Performance(warmup_trigger=binary)
+    ensemble = Ensemble({"outer": Ensemble({"inner": warmed_up})})
+    ensemble.check_dataset(num_classes=2)
+    with pytest.raises(
+        RequestError, match=r"^trigger\.members\.outer\.members\.inner\.warmup_trigger\.metric: f1_binary needs"
+    ):
+        ensemble.check_dataset(num_classes=3)
 
 
 def test_looking_ahead_expects_what_all_blocks_so_far_showed_and_stays_a_share() -> None:
