@@ -13,6 +13,7 @@ from modyn_bench.runs.files import read_table
 from modyn_bench.runs.parts import MODEL
 from modyn_bench.timespan import format_time
 from modyn_bench.tracking.missing import Missing, missing_values
+from modyn_bench.tracking.silent import never_fired
 
 Row = dict[str, Any]
 
@@ -126,8 +127,11 @@ def summarise(path: Path, evaluation: Path | None = None) -> str:
         for window_set in dict.fromkeys(row["window_set"] for row in totals.composite)
     ]
     lines = [line for block in blocks for line in (*lay_out(block), "")]
-    if not totals.num_models:
-        lines += ["No model was trained: the trigger never fired. Let it fire earlier, or set replay.flush=true.", ""]
+    silent = never_fired(path, num_arrived=totals.num_arrived, num_models=totals.num_models)
+    if silent is not None:
+        lines += [silent, ""]
+    elif not totals.num_models:
+        lines += ["No model was trained: there was nothing to train on. Set replay.flush=true.", ""]
     for hint in (missing.text() for missing in totals.missing if missing.is_most):
         lines += [hint, ""]
     folder = path if evaluation is None else evaluation

@@ -134,8 +134,37 @@ def test_it_hints_at_a_trigger_that_never_fired(run: Path) -> None:
     replace(run, **{name: frame.iloc[:0] for name, frame in tables.items() if name != "stages"}, stages=stages)
     text = summarise(run)
     assert value(text, "triggers") == ["0"]
-    assert "No model was trained" in text
+    assert "The trigger time never decided (0 samples): no model was trained. To retrain, let it decide" in text
     assert [path.stem for path in draw_run(run)] == ["cost_by_stage"]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "num_decisions", "note"),
+    [
+        (
+            {"_target_": "modyn_bench.triggers.drift.Drift", "interval": 1000},
+            3,
+            "The trigger drift never fired in 3 decisions (4,000 samples, one every 1,000): the only model was trained "
+            "at the end of the stream. To retrain, let it have a shorter warm-up or a threshold within reach.",
+        ),
+        (
+            {"_target_": "modyn_bench.triggers.amount.Amount", "num_samples": 9000},
+            0,
+            "The trigger amount never decided (4,000 samples): the only model was trained at the end of the stream. To "
+            "retrain, let it decide earlier.",
+        ),
+        ({"_target_": "modyn_bench.triggers.never.Never"}, 0, None),
+    ],
+)
+def test_it_says_so_where_the_end_of_the_stream_alone_trained_a_model(
+    tmp_path: Path, trigger: dict[str, object], num_decisions: int, note: str | None
+) -> None:
+    run = synthetic.write_run(tmp_path, num_models=1, config={"trigger": trigger})
+    decided = pd.concat([pd.read_parquet(run / "decisions.parquet").iloc[:1]] * 3)
+    members = decided.assign(policy="drift/member", fired=True)
+    replace(run, decisions=pd.concat([decided, members]).iloc[: 2 * num_decisions])
+    lines = [line for line in summarise(run).splitlines() if line.startswith("The trigger")]
+    assert lines == ([] if note is None else [note])
 
 
 def test_a_missing_table_is_named(run: Path) -> None:
