@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, TrainingConfig, evaluation_config, section
 from modyn_bench.data.recipes.base import Recipe
+from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.evaluation.evaluate import check_evaluation, evaluate
@@ -73,9 +74,9 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         sweep: Name of the sweep that the job belongs to; groups runs in W&B.
 
     Raises:
-        RequestError: If the configuration and the dataset do not fit together.
+        RequestError: If the configuration and the dataset do not fit together; nothing was started.
         DataError: If the source cannot be read.
-        RunError: If the run's directory is locked, foreign or corrupt.
+        RunError: If the run's directory is locked, foreign or corrupt, or the run cannot go on.
     """
     store = prepare_store(config)
     evaluation = evaluation_config(config["evaluation"])
@@ -93,6 +94,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
     }
     parts = None
     if not RunDirectory.is_done(Path(config["root"]), config=config, fingerprint=store.fingerprint):
+        Replay(store.splits["train"], section(ReplayConfig, config["replay"]))  # refuses a span without samples
         parts = _build(config, store)
         parts.trigger.check_dataset(num_classes=num_classes)
         parts.trainer.rehearse()
@@ -103,11 +105,20 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
             return _show(run, config, evaluation)
         keep_probabilities = _as_before(run, keep_probabilities)
         print(*(f"{store.name}: {note}" for note in store.notes), sep="\n", flush=True)
-        with _observed(config, store, sweep) as observers:
+        with _begun(), _observed(config, store, sweep) as observers:
             _train(run, config, store, parts or _build(config, store), evaluation, keep_probabilities, observers)
             _conclude(run, evaluation, observers)
         run.mark_done()  # when the observers have closed: a kill before this has them log anew
         return JobResult("finished", run.path, _summary(run.path))
+
+
+@contextmanager
+def _begun() -> Iterator[None]:
+    """Tell of a request that turns out wrong in the middle of a run as of a failure: something was started."""
+    try:
+        yield
+    except RequestError as error:
+        raise RunError(str(error)) from error
 
 
 def evaluate_run(path: Path, config: Mapping[str, Any]) -> JobResult:

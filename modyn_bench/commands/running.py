@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 Status = Literal["done", "skipped", "wrong", "failed"]
 RunJob = Callable[..., "JobResult"]
 
-DONE, FAILED, WRONG = 0, 1, 2
-"""Exit codes: done, a run failed, the request was wrong."""
+DONE, FAILED = 0, 1
+"""Exit codes: done, a run failed."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Task:
             print(f"[{number}/{self.num_jobs}] {label}", flush=True)
             (Path(hydra.sweep.dir) / "multirun.yaml").unlink(missing_ok=True)  # Hydra's own; the root holds runs alone
         outcome = Outcome(number, label, *self._attempt(config))
-        _tell(outcome)
+        if self.multirun or outcome.status != "wrong":  # which alone is told as the command's error
+            _tell(outcome)
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)  # on another machine it does not exist
         (folder / f"{number:06d}.json").write_text(json.dumps(asdict(outcome)))
@@ -115,6 +116,9 @@ def run_jobs(
         multirun: Whether they are a sweep.
         program: What the program is called.
         run_job: What runs a job; default: ``modyn_bench.jobs.run_job``.
+
+    Raises:
+        RequestError: If the only job does not suit its dataset; nothing was started.
     """
     with tempfile.TemporaryDirectory(prefix="modyn-bench-") as folder:
         sweep = sweep_name(overrides, multirun=multirun)
@@ -126,8 +130,8 @@ def run_jobs(
             outcomes = [Outcome(**json.loads(file.read_text())) for file in sorted(Path(folder).glob("*.json"))]
             if multirun:
                 _tell_again(outcomes, num_jobs)
-    if not multirun and any(outcome.status == "wrong" for outcome in outcomes):
-        return WRONG
+    if not multirun and outcomes and outcomes[0].status == "wrong":
+        raise RequestError(outcomes[0].text)
     return FAILED if refused or any(outcome.status in ("wrong", "failed") for outcome in outcomes) else DONE
 
 

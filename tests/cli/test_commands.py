@@ -137,6 +137,20 @@ def test_a_sweep_makes_one_run_for_each_job(swept: Path):
     assert {row[1] for row in rows} == {"done"}
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trigger=performance", "trigger.metric=top_2_accuracy"], "trigger.metric: top_2_accuracy is always 1"),
+        (["replay.start=2030-01-01"], "no sample lies between replay.start=2030-01-01 and replay.stop=None"),
+    ],
+)
+def test_what_does_not_suit_the_dataset_is_a_wrong_request(swept: Path, words: list[str], said: str):
+    done = call(swept, "run", *OPTIONS, "root=refused", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"modyn-bench: the request was wrong; nothing was started\n{said}")
+    assert not (swept / "refused").exists()
+
+
 def test_a_locked_run_is_refused_alone_and_skipped_by_a_sweep(swept: Path, tmp_path: Path):
     """The lock is held by this process, through the run's own class."""
     from modyn_bench.runs.lock import RunLock

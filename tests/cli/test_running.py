@@ -91,6 +91,13 @@ def test_one_job_that_fails(seed: int, code: int, said: str, traceback: bool, sc
     assert ("Traceback" in done.stderr) == traceback
 
 
+def test_a_request_that_does_not_suit_the_data_is_told_as_any_wrong_one(script: list[str], tmp_path: Path):
+    done = call(script, tmp_path, "seed=3")
+    assert done.stderr == (
+        "modyn-bench: the request was wrong; nothing was started\nthe metric does not suit the data\n"
+    )
+
+
 def test_a_traceback_is_shown_on_request(script: list[str], tmp_path: Path):
     done = call(script, tmp_path, "seed=2", environment={"MODYN_BENCH_TRACEBACK": "1"})
     assert "Traceback" in done.stderr

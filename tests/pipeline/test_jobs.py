@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import RequestError, RunError
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
 from modyn_bench.runs.directory import DONE
@@ -81,6 +81,13 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(config, tm
     with pytest.raises(RequestError, match=message):
         run_job(config)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_turns_out_wrong_in_the_middle_is_a_failure_of_the_run(config, tmp_path):
+    config["model"] = {"_target_": "worlds.WrongLater"}
+    with pytest.raises(RunError, match=r"returned shape \(10, 1\)"):
+        run_job(config)
+    assert (tmp_path / "out").exists()
 
 
 def test_a_trigger_that_does_not_suit_the_dataset_is_refused_before_anything_is_written(config, tmp_path):

@@ -256,6 +256,17 @@ class Wrong(nn.Module):
         return self.head(batch)
 
 
+class WrongLater(nn.Module):
+    """One output too few for batches of more than two samples."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch)[:, : 2 if len(batch) <= 2 else 1]
+
+
 class Detached(nn.Module):
     """Outputs that no gradient leads back from."""
 
