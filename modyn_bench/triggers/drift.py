@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from modyn_bench.drift.base import Distance, Reads
 from modyn_bench.drift.mmd import Mmd
 from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.seeding import derive, priorities
 from modyn_bench.triggers.base import Trigger, View, check_part, placed
 from modyn_bench.triggers.batched import Batched, Window
@@ -241,7 +242,13 @@ class Drift(Batched):
                 distance, view, old, representation=self.representation, num_components=self.num_components
             )
             self._fitted[name] = fitted
-        return fitted.score(view, new)
+        score = fitted.score(view, new)
+        if not math.isfinite(score):
+            raise ContractError(
+                f"distance {distance.name} ({type(distance).__name__}) of keys {old[0]}..{old[-1]} and "
+                f"{new[0]}..{new[-1]} is {score}: {self.rules[name].name} cannot decide on it; a score must be finite"
+            )
+        return score
 
     def _drawn(self, view: View, window: range) -> IntArray:
         """Return the keys that are drawn from a window, in order."""

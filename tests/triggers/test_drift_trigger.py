@@ -21,7 +21,7 @@ from modyn_bench.drift.kernel_two_sample import KernelTwoSample
 from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.mean_distance import MeanDistance
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.seeding import priorities
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import View
@@ -235,6 +235,24 @@ def test_a_window_with_too_few_samples_is_not_scored() -> None:
     decisions = [decision for _, decision in walk(trigger, 4, Keys)]
     assert [decision.score for decision in decisions] == [None, None, None, None]
     assert [decision.fired for decision in decisions] == [True, False, False, False]
+
+
+class Undefined(Recorded):
+    """Its score is no number."""
+
+    name = "undefined"
+
+    def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
+        return float("nan")
+
+
+def test_a_score_that_is_not_finite_is_told_with_its_distance() -> None:
+    trigger = Cold(distance=Undefined(), representation="features", windows=DetectionWindows(4, 4), interval=5)
+    with pytest.raises(
+        ContractError,
+        match=r"distance undefined \(Undefined\) of keys 1\.\.4 and 6\.\.9 is nan: rolling_quantile cannot",
+    ):
+        walk(trigger, 20, Keys)
 
 
 def test_several_detectors_are_combined_and_logged() -> None:
