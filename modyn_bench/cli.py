@@ -127,15 +127,22 @@ def _dispatch(words: Sequence[str]) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    from modyn_bench.commands.options import describe_options
-
     about = "Replay a dataset through a pipeline: when to retrain, and on which samples."
-    parser = _parser("run", about, f"{_RUN}{describe_options()}")
+    parser = _parser("run", about, _RUN, add_help=False)
+    parser.add_argument(
+        "-h", "--help", action="store_true", help="show this help and exit; with --config-dir, your options too"
+    )
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="what differs from the default configuration")
     parser.add_argument("-m", "--multirun", action="store_true", help="run every combination of a,b values")
     parser.add_argument("--config-dir", metavar="DIR", help="a folder of option files of your own, by group")
     parser.add_argument("--show-config", action="store_true", help="print the resolved configuration and stop")
     given = parser.parse_intermixed_args(words)
+    if given.help:
+        from modyn_bench.commands.options import describe_options, own_directory
+
+        parser.epilog = f"{_RUN}{describe_options(own_directory(given.config_dir))}"
+        parser.print_help()
+        return 0
 
     from modyn_bench.commands.composing import use_config_dir
     from modyn_bench.commands.running import run_jobs
@@ -228,12 +235,13 @@ class _Parser(argparse.ArgumentParser):
         super().error(message + (nearest(words[1] or words[2], known) if words is not None else ""))
 
 
-def _parser(command: str, about: str, epilog: str) -> argparse.ArgumentParser:
+def _parser(command: str, about: str, epilog: str, *, add_help: bool = True) -> argparse.ArgumentParser:
     return _Parser(
         prog=f"{PROGRAM} {command}".strip(),
         description=about,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=add_help,
         allow_abbrev=False,
     )
 

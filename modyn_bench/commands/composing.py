@@ -30,7 +30,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from modyn_bench.commands.keys import how_to_add, near_key, nothing_there, public
 from modyn_bench.commands.messages import listed, nearest, quoted, refers
-from modyn_bench.commands.options import CONFIG_NAME, conf_directory
+from modyn_bench.commands.options import CONFIG_NAME, conf_directory, own_directory
 from modyn_bench.errors import RequestError
 
 VERSION_BASE = "1.3"
@@ -71,9 +71,8 @@ def use_config_dir(directory: str | None) -> None:
     Raises:
         RequestError: If it is no folder.
     """
-    if directory is not None and not Path(directory).is_dir():
-        raise RequestError(f"--config-dir={directory} is no folder")
-    UserConfigs.directory = None if directory is None else Path(directory).resolve()
+    own = own_directory(directory)
+    UserConfigs.directory = None if own is None else own.resolve()
     Plugins.instance().register(UserConfigs)
 
 

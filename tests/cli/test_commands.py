@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -40,6 +41,7 @@ def test_every_command_explains_itself_with_examples(command: str, tmp_path: Pat
         (["run", "sede=1"], "did you mean 'seed'?"),
         (["run", "seed=0", "-m", "trigger=glob(x*)", "selector=uniform"], "empty sweep"),
         (["run", "--config-dir", "nowhere"], "--config-dir=nowhere is no folder"),
+        (["run", "--help", "--config-dir", "nowhere"], "--config-dir=nowhere is no folder"),
         (["run", "--multirn"], "unrecognized arguments: --multirn; did you mean '--multirun'?"),
         (["rnu"], "; did you mean 'run'?"),
         (["run", "root=/dev/null/x"], "root=/dev/null/x: /dev/null is a file"),
@@ -69,10 +71,39 @@ def test_a_wrong_request_exits_with_2_and_leaves_nothing(words: list[str], said:
 
 def test_the_help_lists_every_option(tmp_path: Path):
     text = call(tmp_path, "run", "--help").stdout
-    for group in ("dataset", "model", "trigger", "selector", "training", "evaluation", "logger"):
-        for file in (ROOT / "conf" / group).glob("*.yaml"):
+    for file in (ROOT / "conf").glob("*/**/*.yaml"):
+        group = file.parent.relative_to(ROOT / "conf")
+        if group.parts[0] == "experiment":
+            assert f"  '+{group}=glob(*)'  " in text
+            assert file.stem in text
+        else:
             assert f"  {group}={file.stem} " in text
-    assert "+experiment/arxiv_first_look" in text
+    assert "  for trigger=drift:\n  trigger/distance=confidence_drop " in text
+
+
+def test_the_help_lists_the_users_own_options_too(tmp_path: Path):
+    files = {
+        "trigger/mine.yaml": "_target_: my_policy.Mine\n",
+        "trigger/drift.yaml": "# Drift as I see it: anew.\ndefaults:\n  - /trigger/mood: good\n",
+        "trigger/mood/good.yaml": "# A group of my own, with no end\n",
+        "sampler/deep/er/dice.yaml": "# Throw dice.\n",
+        "experiment/my_grid/first.yaml": "# @package _global_\n",
+        "experiment/my_point.yaml": "# One point.\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "conf" / name).write_text(text)
+    done = call(tmp_path, "run", "--help", "--config-dir", "conf")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [re.split(r"  +", line.strip(), maxsplit=1) for line in done.stdout.splitlines()]
+    assert ["trigger=mine", "conf/trigger/mine.yaml"] in lines
+    assert ["trigger=drift", "Drift as I see it"] in lines
+    assert ["trigger/mood=good", "A group of my own, with no end"] in lines
+    assert ["sampler/deep/er=dice", "Throw dice"] in lines
+    assert ["experiment=my_point", "One point"] in lines
+    assert ["'+experiment/my_grid=glob(*)'", "A grid, run with -m: first"] in lines
+    assert ["trigger=time", "Retrain after a span of time, on a fixed grid"] in lines
+    assert "  for trigger=drift:\n  trigger/mood=good" in done.stdout
 
 
 def test_the_resolved_configuration_is_shown(tmp_path: Path):
