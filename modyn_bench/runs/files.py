@@ -136,7 +136,9 @@ def read_table(path: Path) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(io.BytesIO(path.read_bytes()), page_checksum_verification=True).read()
+        # In this thread alone: one of Arrow's that still holds the Python buffer at exit would abort the process.
+        file = pq.ParquetFile(io.BytesIO(path.read_bytes()), pre_buffer=False, page_checksum_verification=True)
+        return file.read(use_threads=False)
     except FileNotFoundError:
         raise damaged(path, "is missing") from None
     except (OSError, pa.ArrowException) as error:

@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import pytest
 
 from modyn_bench.errors import ContractError, RequestError, RunError
 from modyn_bench.runs.directory import RunDirectory
+from modyn_bench.runs.files import write_table
 from modyn_bench.runs.lock import RunLocked, locked_by
 from modyn_bench.types import Predictions, Selection, StageCost
 from tests.runs.building import (
@@ -90,6 +93,22 @@ def test_tables_hold_the_records_in_order_with_their_nulls(tmp_path):
     assert decisions[1]["threshold"] == float("inf")
     assert [row["trigger_index"] for row in stages] == [0, 0, 1, 1, 2, 2, 3, 3, None]
     assert stages[2]["seconds"] == 1.1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+def test_no_thread_that_reads_a_table_can_outlive_it(tmp_path):
+    """One that holds a Python object while the interpreter shuts down aborts the process, once in hundreds of times."""
+    write_table(tmp_path / "table.parquet", pa.table({name: np.arange(1000) for name in "abcdef"}))
+    code = (
+        "import os, sys, pyarrow.parquet\n"
+        "from pathlib import Path\n"
+        "from modyn_bench.runs.files import read_table\n"
+        "before = len(os.listdir('/proc/self/task'))\n"
+        "assert read_table(Path(sys.argv[1])).num_rows == 1000\n"
+        "print(len(os.listdir('/proc/self/task')) - before)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "table.parquet")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "0\n"
 
 
 def test_parts_give_back_what_was_written(tmp_path):
