@@ -39,7 +39,8 @@ from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.mean_distance import MeanDistance
 from modyn_bench.drift.mmd import Mmd
-from modyn_bench.drift.wasserstein import SlicedWasserstein, Wasserstein
+from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
+from modyn_bench.drift.wasserstein import Wasserstein
 from modyn_bench.seeding import derive
 
 NUM_CLASSES, NUM_FEATURES = 3, 8

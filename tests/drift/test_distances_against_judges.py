@@ -22,7 +22,8 @@ from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.mean_distance import METRICS, MeanDistance
 from modyn_bench.drift.pca import Pca
-from modyn_bench.drift.wasserstein import SlicedWasserstein, Wasserstein
+from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
+from modyn_bench.drift.wasserstein import Wasserstein
 from modyn_bench.seeding import derive
 
 SHAPES = ((50, 50, 3), (40, 70, 4), (90, 31, 2), (2, 2, 1), (2, 9, 3), (30, 41, 80))

@@ -18,7 +18,7 @@ from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.drift.kernel_two_sample import KernelTwoSample
 from modyn_bench.drift.label_shift import LabelShift
-from modyn_bench.drift.wasserstein import SlicedWasserstein
+from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
 from modyn_bench.observer import Observer
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import Trigger
