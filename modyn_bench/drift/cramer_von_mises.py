@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.drift.base import Distance, Values, num_at_most, sorted_columns
-from modyn_bench.drift.corrections import check_combination, combine_columns
+from modyn_bench.drift.base import num_at_most
+from modyn_bench.drift.column_test import ColumnTest
 
 if TYPE_CHECKING:
     import torch
 
 
-class CramerVonMises(Distance):
+class CramerVonMises(ColumnTest):
     r"""The squared difference of the two empirical distribution functions of each column, and its p-value.
 
     With the empirical distribution functions F of the reference and G of the current window, which count half of what
@@ -51,47 +51,26 @@ class CramerVonMises(Distance):
 
     name = "cramer_von_mises"
 
-    def __init__(self, *, combine: str = "p_value", correction: str = "bonferroni") -> None:
-        check_combination(combine, correction)
-        self.combine = combine
-        self.smallest_p_value = 0.0 if combine == "p_value" else None
-        self.correction = correction
+    def statistics(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the statistics of sorted columns."""
+        import torch
 
-    def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
-        """Sort the reference."""
-        self._reference = sorted_columns(reference)
+        n, m = x.shape[1], y.shape[1]
+        points = torch.cat([x, y], dim=1)
+        twice_x = num_at_most(x, points) + torch.searchsorted(x, points)
+        twice_y = num_at_most(y, points) + torch.searchsorted(y, points)
+        apart = (twice_x * m - twice_y * n).double() / (2 * (n + m))
+        return apart.square().sum(dim=1) / (n * m) + 1 / (4 * (n + m))
 
-    def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
-        """Return the statistic, or one minus the corrected p-value."""
-        rows = sorted_columns(current, len(self._reference))
-        n, m = self._reference.shape[1], rows.shape[1]
-        statistics = cvm_statistics(self._reference, rows).cpu().numpy()
-        return combine_columns(
-            statistics, _p_values(statistics, n, m), combine=self.combine, correction=self.correction
-        )
-
-
-def cvm_statistics(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return the Cramér–von Mises statistic of sorted columns (d, n) and (d, m), shape (d,)."""
-    import torch
-
-    n, m = x.shape[1], y.shape[1]
-    points = torch.cat([x, y], dim=1)
-    twice_x = num_at_most(x, points) + torch.searchsorted(x, points)
-    twice_y = num_at_most(y, points) + torch.searchsorted(y, points)
-    apart = (twice_x * m - twice_y * n).double() / (2 * (n + m))
-    return apart.square().sum(dim=1) / (n * m) + 1 / (4 * (n + m))
-
-
-def _p_values(statistics: NDArray[np.float64], n: int, m: int) -> NDArray[np.float64]:
-    """Return the p-values of statistics by the limiting distribution, shape (d,)."""
-    both = n + m
-    mean = (1 + 1 / both) / 6
-    variance = (both + 1) * (4 * m * n * both - 3 * (m**2 + n**2) - 2 * m * n) / (45 * both**2 * 4 * m * n)
-    if n == m == 1:  # the statistic is always the same
-        return np.ones_like(statistics)
-    scaled = 1 / 6 + (statistics - mean) / np.sqrt(45 * variance)
-    return np.clip(1.0 - _limiting_distribution(scaled), 0.0, 1.0)
+    def p_values(self, statistics: NDArray[np.float64], n: int, m: int) -> NDArray[np.float64]:
+        """Return the p-values by the limiting distribution."""
+        both = n + m
+        mean = (1 + 1 / both) / 6
+        variance = (both + 1) * (4 * m * n * both - 3 * (m**2 + n**2) - 2 * m * n) / (45 * both**2 * 4 * m * n)
+        if n == m == 1:  # the statistic is always the same
+            return np.ones_like(statistics)
+        scaled = 1 / 6 + (statistics - mean) / np.sqrt(45 * variance)
+        return np.clip(1.0 - _limiting_distribution(scaled), 0.0, 1.0)
 
 
 def _limiting_distribution(x: NDArray[np.float64]) -> NDArray[np.float64]:

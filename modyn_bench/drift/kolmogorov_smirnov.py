@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modyn_bench.drift.base import Distance, Values, num_at_most, sorted_columns
-from modyn_bench.drift.corrections import check_combination, combine_columns
+from modyn_bench.drift.base import num_at_most
+from modyn_bench.drift.column_test import ColumnTest
 
 if TYPE_CHECKING:
     import torch
 
 
-class KolmogorovSmirnov(Distance):
+class KolmogorovSmirnov(ColumnTest):
     r"""The largest difference of the two empirical distribution functions of each column, and its p-value.
 
     .. math:: D_j = \sup_x |F_j(x) - G_j(x)|, \qquad p_j = K\!\left(\sqrt{nm / (n + m)}\; D_j\right)
@@ -44,25 +45,15 @@ class KolmogorovSmirnov(Distance):
 
     name = "kolmogorov_smirnov"
 
-    def __init__(self, *, combine: str = "p_value", correction: str = "bonferroni") -> None:
-        check_combination(combine, correction)
-        self.combine = combine
-        self.smallest_p_value = 0.0 if combine == "p_value" else None
-        self.correction = correction
+    def statistics(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the statistics of sorted columns."""
+        return ks_statistics(x, y)
 
-    def fit(self, reference: Values, generator: np.random.Generator | None = None) -> None:
-        """Sort the reference."""
-        self._reference = sorted_columns(reference)
-
-    def score(self, current: Values, generator: np.random.Generator | None = None) -> float:
-        """Return the statistic, or one minus the corrected p-value."""
+    def p_values(self, statistics: NDArray[np.float64], n: int, m: int) -> NDArray[np.float64]:
+        """Return the p-values by Kolmogorov's distribution."""
         from scipy.special import kolmogorov
 
-        rows = sorted_columns(current, len(self._reference))
-        statistics = ks_statistics(self._reference, rows).cpu().numpy()
-        n, m = self._reference.shape[1], rows.shape[1]
-        p_values = np.asarray(kolmogorov(np.sqrt(n * m / (n + m)) * statistics), dtype=np.float64)
-        return combine_columns(statistics, p_values, combine=self.combine, correction=self.correction)
+        return np.asarray(kolmogorov(np.sqrt(n * m / (n + m)) * statistics), dtype=np.float64)
 
 
 def ks_statistics(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

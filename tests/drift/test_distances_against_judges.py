@@ -12,8 +12,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from modyn_bench.drift.column_test import combine_columns
 from modyn_bench.drift.confidence import ConfidenceDrop
-from modyn_bench.drift.corrections import combine_columns
 from modyn_bench.drift.cramer_von_mises import CramerVonMises
 from modyn_bench.drift.domain_classifier import DomainClassifier, auc, logistic_regression
 from modyn_bench.drift.drifted_columns import DriftedColumns
