@@ -74,43 +74,25 @@ def compare(
         RequestError: If the windows differ between runs, as windows between triggers do, or belong to single models,
             as offset windows do; or if nothing was evaluated under these names.
     """
-    if kind in ("between_triggers", "offset"):
-        raise RequestError(
-            f"windows of kind {kind} depend on the triggers of each pipeline, so pipelines cannot be compared on "
-            f"{window_set}: choose a set of kind sliced, sliding or static"
-        )
-    if variant not in VARIANTS:
-        raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
-    rows = evaluations[(evaluations["window_set"] == window_set) & (evaluations["metric"] == metric)]
-    if run_ids is not None:
-        rows = rows[rows["run_id"].isin(list(run_ids))]
-    names = list(dict.fromkeys(rows["run_id"])) if run_ids is None else list(run_ids)
-    if rows.empty:
-        raise RequestError(f"no run evaluated {metric} on windows named {window_set}")
+    _check_comparable(window_set, kind, variant)
+    rows = _select_rows(evaluations, window_set, metric, run_ids)
+    names = list(dict.fromkeys(rows["run_id"]) if run_ids is None else run_ids)
     windows = _common_windows(rows, window_set)
-    served = {
-        str(name): part.set_index("window_id")[["model_id", "value"]].reindex(windows["window_id"])
-        for name, part in rows[rows[variant]].groupby("run_id", sort=False)
-    }
+    served = _by_run(rows[rows[variant]], windows)
     coverage = {name: float(served[name]["value"].notna().mean()) if name in served else 0.0 for name in names}
     set_aside = {name: coverage[name] for name in names if name not in served or coverage[name] < min_coverage}
-    kept = [name for name in names if name not in set_aside]
+    kept = {name: served[name] for name in names if name not in set_aside}
     if not kept:
         return Comparison(pd.DataFrame(columns=_COLUMNS), (), None, set_aside=set_aside)
-    serving: FloatArray = np.stack([served[name]["model_id"].to_numpy(dtype=np.float64) for name in kept])  # (runs, W)
-    values: FloatArray = np.stack([served[name]["value"].to_numpy(dtype=np.float64) for name in kept])
-    all_have: NDArray[np.bool_] = np.all(~np.isnan(serving), axis=0)
-    common: NDArray[np.bool_] = all_have & np.all(~np.isnan(values), axis=0)
-    ids, anchors = windows["window_id"].to_numpy(), windows["anchor"].to_numpy()
-    lengths = windows["window_end"].to_numpy() - windows["window_start"].to_numpy()
-    sizes = windows["num_samples"].to_numpy()
-    averages = [aggregate(aggregation, row[common], lengths=lengths[common], sizes=sizes[common]) for row in values]
-    point = int(np.flatnonzero(all_have)[np.argmin(anchors[all_have])]) if all_have.any() else None
+    serving, values = _stacked(kept, "model_id"), _stacked(kept, "value")
+    all_have = np.all(~np.isnan(serving), axis=0)
+    common = all_have & np.all(~np.isnan(values), axis=0)
+    point = _first_window(windows, all_have)
     first_models = [None if point is None else int(row[point]) for row in serving]
     table = pd.DataFrame(
         {
-            "run_id": kept,
-            "value": [np.nan if average is None else average for average in averages],
+            "run_id": list(kept),
+            "value": _averages(values, windows, common, aggregation),
             "num_windows": int(common.sum()),
             "num_triggers": [_count_from(models, name, first) for name, first in zip(kept, first_models, strict=True)],
             "first_model_id": pd.array(first_models, dtype="Int64"),
@@ -119,11 +101,63 @@ def compare(
     )
     return Comparison(
         table=table,
-        window_ids=tuple(ids[common].tolist()),
-        point=None if point is None else int(anchors[point]),
+        window_ids=tuple(windows["window_id"].to_numpy()[common].tolist()),
+        point=None if point is None else int(windows["anchor"].to_numpy()[point]),
         num_undefined=int((all_have & ~common).sum()),
         set_aside=set_aside,
     )
+
+
+def _check_comparable(window_set: str, kind: str | None, variant: str) -> None:
+    if kind in ("between_triggers", "offset"):
+        raise RequestError(
+            f"windows of kind {kind} depend on the triggers of each pipeline, so pipelines cannot be compared on "
+            f"{window_set}: choose a set of kind sliced, sliding or static"
+        )
+    if variant not in VARIANTS:
+        raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
+
+
+def _select_rows(
+    evaluations: pd.DataFrame, window_set: str, metric: str, run_ids: Sequence[str] | None
+) -> pd.DataFrame:
+    """Return the evaluations that are compared; there are some."""
+    rows = evaluations[(evaluations["window_set"] == window_set) & (evaluations["metric"] == metric)]
+    if run_ids is not None:
+        rows = rows[rows["run_id"].isin(list(run_ids))]
+    if rows.empty:
+        raise RequestError(f"no run evaluated {metric} on windows named {window_set}")
+    return rows
+
+
+def _by_run(composite: pd.DataFrame, windows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the model and the value of every window, by run; NaN where there is none."""
+    return {
+        str(name): part.set_index("window_id")[["model_id", "value"]].reindex(windows["window_id"])
+        for name, part in composite.groupby("run_id", sort=False)
+    }
+
+
+def _stacked(served: Mapping[str, pd.DataFrame], column: str) -> FloatArray:
+    """Return a column of all runs, shape (runs, W)."""
+    return np.stack([part[column].to_numpy(dtype=np.float64) for part in served.values()])
+
+
+def _first_window(windows: pd.DataFrame, all_have: NDArray[np.bool_]) -> int | None:
+    """Return the position of the first window, by anchor, in which all have a model."""
+    if not all_have.any():
+        return None
+    anchors = windows["anchor"].to_numpy()
+    return int(np.flatnonzero(all_have)[np.argmin(anchors[all_have])])
+
+
+def _averages(values: FloatArray, windows: pd.DataFrame, common: NDArray[np.bool_], aggregation: str) -> list[float]:
+    """Return each run's average over the common windows, NaN where there is none."""
+    shared = windows[common]
+    lengths = (shared["window_end"] - shared["window_start"]).to_numpy()
+    sizes = shared["num_samples"].to_numpy()
+    averages = [aggregate(aggregation, row[common], lengths=lengths, sizes=sizes) for row in values]
+    return [np.nan if average is None else average for average in averages]
 
 
 def _common_windows(rows: pd.DataFrame, window_set: str) -> pd.DataFrame:
