@@ -161,20 +161,20 @@ def _only_for_jobs(overrides: Sequence[str]) -> list[str]:
 
     Hydra applies what is not swept over to the default configuration too, which may lack a key that every job has:
     ``trigger=amount,mine trigger.num_samples=9`` would fail on the default trigger. The root is Hydra's sweep folder,
-    and an experiment may hold settings of Hydra's.
+    and an experiment may hold settings of Hydra's. Of several values for one key the last counts, as in its sweeper.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    words = []
+    words: dict[str, str] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
-        sections = re.split(r"[./]", override.key_or_group)
+        key, sections = override.get_key_element(), re.split(r"[./]", override.key_or_group)
         if sections[0] in ("hydra", "root", "experiment") or override.is_sweep_override() or override.is_delete():
-            words.append(override.input_line or "")
+            words[key] = override.input_line or ""
         elif override.value() is None:  # which is no choice of Hydra's
-            words.append(f"++{override.key_or_group}=null")
+            words[key] = f"++{override.key_or_group}=null"
         else:
-            words.append(f"{override.get_key_element()}=choice({override.get_value_element_as_str()})")
-    return words
+            words[key] = f"{key}=choice({override.get_value_element_as_str()})"
+    return list(words.values())
 
 
 def _experiment() -> str | None:

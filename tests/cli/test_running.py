@@ -139,6 +139,14 @@ def test_a_sweep_changes_keys_that_the_default_configuration_lacks(script: list[
     assert list(tmp_path.rglob("multirun.yaml")) == []
 
 
+@pytest.mark.parametrize("earlier", ["trigger=null", "trigger=amount", "trigger=amount,time"])
+def test_of_several_values_for_one_key_the_last_counts(earlier: str, script: list[str], tmp_path: Path):
+    done = call(script, tmp_path, "-m", earlier, "seed=0", "trigger=once")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "did Once with seed 0" in done.stdout
+    assert "1 of 1 jobs done" in done.stdout
+
+
 def test_a_sweep_without_failures_is_done(script: list[str], tmp_path: Path):
     done = call(script, tmp_path, "-m", "seed=0,4")
     assert done.returncode == 0
