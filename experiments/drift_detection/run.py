@@ -1,9 +1,9 @@
 """How soon does every distance with every decision find planted drift, at one common rate of false alarms?
 
-    python experiments/drift_detection/run.py [--seeds 20] [--calibration 40] [--out experiments/drift_detection]
+    python experiments/drift_detection/run.py
 
-Writes results.csv, delays.png and the tables of README.md. Scores are computed once per stream and distance; rules are
-then run over them. See README.md for the streams and what the numbers mean.
+Writes results.csv and delays.png, over those that are there, and prints the tables of README.md. Scores are computed
+once per stream and distance; rules are then run over them. See README.md for the streams and what the numbers mean.
 """
 
 from __future__ import annotations
@@ -41,12 +41,14 @@ from modyn_bench.drift.mean_distance import MeanDistance
 from modyn_bench.drift.mmd import Mmd
 from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
 from modyn_bench.drift.wasserstein import Wasserstein
+from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
 
 NUM_CLASSES, NUM_FEATURES = 3, 8
 WINDOW, INTERVAL = 500, 250
 WARMUP, MONITORED, DRIFT_AT = 5_000, 20_000, 6_000
 TARGET = 1 / 10_000  # false alarms per sample
+MOST_STREAMS = 1000  # seeds of the streams for calibration begin here
 KINDS = ("none", "sudden", "gradual", "recurring")
 
 DISTANCES: dict[str, Callable[[], Distance]] = {
@@ -185,7 +187,7 @@ def outcomes(make: Callable[[], DecisionRule], streams: list[NDArray[np.float64]
 def compare(scores: dict[tuple[str, str, int], NDArray[np.float64]], seeds: int, extra: int) -> Iterator[dict]:
     """Yield one row per distance, rule, setting and kind of drift."""
     for distance in DISTANCES:
-        unchanged = [scores[distance, "none", 1000 + seed] for seed in range(extra)]
+        unchanged = [scores[distance, "none", MOST_STREAMS + seed] for seed in range(extra)]
         for name, dial in RULES.items():
             if name == "hypothesis_test" and distance not in P_VALUES:
                 continue
@@ -257,17 +259,54 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     plt.close(fig)
 
 
+def count(text: str) -> int:
+    """Read a whole number from 1 to ``MOST_STREAMS``."""
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_STREAMS:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to {MOST_STREAMS}")
+    return int(text)
+
+
+def folder(text: str) -> Path:
+    """Read the name of a folder, which may have to be made."""
+    path = Path(text)
+    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
+        raise argparse.ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
+    return path
+
+
+def options() -> argparse.Namespace:
+    """Return the options of the command line, once all that is needed is there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=count, default=20, metavar="N", help="streams of every kind (default: 20)")
+    parser.add_argument(
+        "--calibration",
+        type=count,
+        default=40,
+        metavar="N",
+        help="further streams without drift that the rules are calibrated on (default: 40)",
+    )
+    parser.add_argument("--workers", type=count, default=2, metavar="N", help="processes (default: 2)")
+    parser.add_argument(
+        "--out",
+        type=folder,
+        default=Path(__file__).parent,
+        metavar="DIR",
+        help="where results.csv and delays.png are written, over those that are there (default: beside this file)",
+    )
+    given = parser.parse_args()
+    try:
+        Adwin()
+    except RequestError as error:
+        parser.error(str(error))
+    return given
+
+
 def main() -> None:
     """Compute, calibrate, compare, and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--calibration", type=int, default=40)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
-    given = parser.parse_args()
+    given = options()
     given.out.mkdir(parents=True, exist_ok=True)
     jobs = [(name, kind, seed) for name in DISTANCES for kind in KINDS for seed in range(given.seeds)]
-    jobs += [(name, "none", 1000 + seed) for name in DISTANCES for seed in range(given.calibration)]
+    jobs += [(name, "none", MOST_STREAMS + seed) for name in DISTANCES for seed in range(given.calibration)]
     with ProcessPoolExecutor(given.workers) as pool:
         scores = dict(pool.map(scores_of, jobs, chunksize=4))
     results = pd.DataFrame(compare(scores, given.seeds, given.calibration))
