@@ -18,6 +18,7 @@ from modyn_bench.bookkeeping import (
     decision_records,
 )
 from modyn_bench.config import EvaluationConfig, ReplayConfig
+from modyn_bench.data.named import NamedColumns
 from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
 from modyn_bench.inference.predict import predict
@@ -25,7 +26,7 @@ from modyn_bench.inference.view import ModelView
 from modyn_bench.observer import Observer, RunStart
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
 from modyn_bench.timespan import parse_duration
 from modyn_bench.training.trainer import ModelTrainer, TrainedModel
 from modyn_bench.triggers.base import Trigger
@@ -91,6 +92,7 @@ class Pipeline:
         self.precision = precision
         self.observers = observers
         self.replay = Replay(self.train_split, replay)
+        self.columns = NamedColumns(store.schema, self.train_split)
         self.clock = StageClock()
         self.decisions: list[DecisionRecord] = []  # since the last trigger
         self.model: TrainedModel | None = None
@@ -187,7 +189,7 @@ class Pipeline:
             predictions = self._predict(index)
         record = self._record(now, num_labelled, selection)
         self.trigger.on_trigger(record)
-        self.selector.on_trigger(record)
+        self.selector.on_trigger(record, selection)
         self.cursor.trigger_index += 1
         self.cursor.num_trained += record.model is not None
         self.cursor.since_key = self.cursor.next_key
@@ -208,12 +210,18 @@ class Pipeline:
             generator=derive(self.seed, "selection", num_labelled - 1),
             labels=partial(self.replay.labels_of, num_labelled=num_labelled),
             timestamps=self.replay.timestamps_of,
+            seed=self.seed,
+            column=self.columns,
+            train=self._train_second,
         )
         with self.clock.measure("select"):
             selection = self.selector.select(context)
             check_selection(selection, self.selector, self.replay.first_key, num_labelled)
         self.clock.add("select", num_samples=len(selection))
         return selection
+
+    def _train_second(self, name: str, selection: Selection, **options: object) -> SecondModel:
+        raise NotImplementedError
 
     def _train(self, selection: Selection, last_key: int, index: int) -> None:
         self._announce("train", index, len(selection) * self.trainer.config.epochs)

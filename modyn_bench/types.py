@@ -145,6 +145,11 @@ class DecisionRecord:
 class Selection:
     """The trigger training set: keys and weights, both of shape (n,). Weights have an expected mean of 1.
 
+    Attributes:
+        keys: Distinct, in increasing order.
+        weights: What each sample's loss is multiplied with.
+        columns: What the selector knows of each sample for its choice in training, by name, each of shape (n,).
+
     Example:
         >>> Selection.unweighted(np.array([3, 5])).weights.tolist()
         [1.0, 1.0]
@@ -152,6 +157,7 @@ class Selection:
 
     keys: IntArray
     weights: NDArray[np.float32]
+    columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.keys)

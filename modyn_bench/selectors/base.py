@@ -4,26 +4,59 @@ The pipeline calls a selector like this::
 
     selector.consume(arrivals)                     # never empty
     selection = selector.select(context)           # keys and weights of the trigger training set
-    selector.on_trigger(record)                    # after every trigger
+    ...                                            # trained on; selector.downsampler chooses among them meanwhile
+    selector.on_trigger(record, selection)         # after every trigger
 
 Only labelled samples can be selected. Samples whose label has not arrived stay new until the first trigger at which
 it has.
+
+A selector chooses before the model is asked (presampling), or while the model is trained (downsampling): then it is a
+``Downsampler``, which ``selector.downsampler`` hands to the trainer.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modyn_bench.errors import RequestError
+from modyn_bench.selectors.groups import draw_from_groups, fair_shares
 from modyn_bench.state import Stateful
-from modyn_bench.types import Arrivals, IntArray, Selection, TriggerRecord
+from modyn_bench.types import Arrivals, FloatArray, IntArray, Selection, TriggerRecord
+
+if TYPE_CHECKING:
+    from modyn_bench.selectors.downsampling.base import Downsampler
 
 History = int | Literal["all"]
+LIMITS = ("newest", "uniform", "balanced")
+
+
+class SecondModel(Protocol):
+    """A model beside the one that is evaluated, such as that of the irreducible loss. What it does is counted."""
+
+    def losses(self, keys: IntArray) -> FloatArray:
+        """Return the training loss of each sample, in eval mode, shape (n,)."""
+
+
+class TrainSecond(Protocol):
+    """Trains a model beside the one that is evaluated, by the same trainer."""
+
+    def __call__(
+        self, name: str, selection: Selection, *, model: Mapping[str, Any] | None = None, epochs: int | None = None
+    ) -> SecondModel:
+        """Train the model of a name on a selection; at later triggers it starts from where ``training`` says.
+
+        Args:
+            name: What the model is called; it stays the same over triggers.
+            selection: Keys and weights.
+            model: The model's configuration; ``None``: that of the model that is evaluated.
+            epochs: Epochs; ``None``: as ``training`` says.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +66,12 @@ class SelectionContext:
     Attributes:
         trigger_index: The index of the trigger that fired.
         num_labelled: The labels of keys below this have arrived.
-        generator: Derived from the run's seed and the last key of the data; the only randomness a selector may use.
+        generator: Derived from the run's seed and the last key of the data; what a selection draws comes from it.
         labels: Class indices of keys, (n,) to (n,). Refuses a key whose label has not arrived.
         timestamps: UTC seconds of keys, (n,) to (n,).
+        seed: The run's seed: what must be the same at every trigger, such as the side of a sample, derives from it.
+        column: Values of one of the source's columns, by its name, at keys, (n,) to (n,).
+        train: Trains a second model.
     """
 
     trigger_index: int
@@ -43,6 +79,9 @@ class SelectionContext:
     generator: np.random.Generator
     labels: Callable[[IntArray], IntArray]
     timestamps: Callable[[IntArray], IntArray]
+    seed: int
+    column: Callable[[str, IntArray], NDArray[Any]]
+    train: TrainSecond
 
 
 class Selector(Stateful, ABC):
@@ -51,23 +90,63 @@ class Selector(Stateful, ABC):
     Args:
         history: 0: what is new since the last training; k: that and what was new at the last k trainings; ``all``:
             everything since the start of the replay.
+        limit: Upper bound on the size of the trigger training set, in samples; ``None`` for none.
+        limit_by: What stays within the limit where nothing else decides: the ``newest`` in time order, a ``uniform``
+            draw, or one that is ``balanced`` over classes.
+        warmup_triggers: How many trainings at the start take the whole scope, up to the limit.
 
     Raises:
-        RequestError: If ``history`` is neither ``all`` nor a whole number of at least 0.
+        RequestError: If an option is out of range.
     """
 
     name: ClassVar[str]
     """What the policy is called: the name of its YAML file."""
 
-    state_fields = ("first_key", "boundaries", "num_trained")
+    state_fields: ClassVar[tuple[str, ...]] = ("first_key", "boundaries", "num_trained")
 
-    def __init__(self, *, history: History = 0) -> None:
+    def __init__(
+        self,
+        *,
+        history: History = 0,
+        limit: int | None = None,
+        limit_by: str = "newest",
+        warmup_triggers: int = 0,
+    ) -> None:
         if history != "all" and (isinstance(history, bool) or not isinstance(history, int) or history < 0):
             raise RequestError(f"selector.history={history!r} must be 0, a number of triggers, or all")
+        if limit is not None and limit < 1:
+            raise RequestError(f"selector.limit={limit} must be at least 1, or null for no limit")
+        if limit_by not in LIMITS:
+            raise RequestError(f"selector.limit_by={limit_by!r} must be one of {', '.join(LIMITS)}")
+        if warmup_triggers < 0:
+            raise RequestError(f"selector.warmup_triggers={warmup_triggers} must be at least 0")
         self.history = history
+        self.limit = limit
+        self.limit_by = limit_by
+        self.warmup_triggers = warmup_triggers
         self.first_key: int | None = None
         self.boundaries: list[int] = []  # labelled_until at the last history + 1 trainings, oldest first
         self.num_trained = 0  # triggers that trained
+
+    @property
+    def warming_up(self) -> bool:
+        """Whether the next training takes the whole scope."""
+        return self.num_trained < self.warmup_triggers
+
+    @property
+    def downsampler(self) -> Downsampler | None:
+        """What chooses among the trigger training set while the model is trained; ``None``: all of it is trained on."""
+        return None
+
+    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+        """Check, before anything is trained, that the policy suits a dataset.
+
+        Args:
+            columns: Names of the source's columns that ``context.column`` knows.
+
+        Raises:
+            RequestError: If it does not.
+        """
 
     def consume(self, part: Arrivals) -> None:
         """Take samples that arrived: keys are consecutive, so the first one is all there is to know."""
@@ -78,8 +157,13 @@ class Selector(Stateful, ABC):
     def select(self, context: SelectionContext) -> Selection:
         """Choose the trigger training set. It may be empty: then nothing is trained. Changes no state."""
 
-    def on_trigger(self, record: TriggerRecord) -> None:
-        """Move the scope on, if the trigger trained a model."""
+    def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
+        """Move the scope on, if the trigger trained a model.
+
+        Args:
+            record: The trigger.
+            selection: What ``select`` returned for it.
+        """
         if record.model is None:
             return
         self.num_trained += 1
@@ -95,21 +179,24 @@ class Selector(Stateful, ABC):
             start = max(start, self.boundaries[0])
         return range(start, max(start, context.num_labelled))
 
+    def within_limit(self, context: SelectionContext) -> IntArray:
+        """Return the keys of the scope, cut to the limit, in order."""
+        scope = self.scope(context)
+        if self.limit is None or len(scope) <= self.limit:
+            return as_keys(scope)
+        if self.limit_by == "newest":
+            return as_keys(scope[-self.limit :])
+        if self.limit_by == "uniform":
+            return draw(context.generator, scope, self.limit)
+        keys = as_keys(scope)
+        groups = context.labels(keys)
+        shares = fair_shares(np.bincount(groups), self.limit, context.generator)
+        return keys[draw_from_groups(groups, shares, context.generator)]
+
 
 def as_keys(scope: range) -> IntArray:
     """Return a range of keys as an array, shape (n,)."""
     return np.arange(scope.start, scope.stop, dtype=np.int64)
-
-
-def check_limit(limit: int | None) -> int | None:
-    """Check an upper bound on the size of the trigger training set.
-
-    Raises:
-        RequestError: If it is below 1.
-    """
-    if limit is not None and limit < 1:
-        raise RequestError(f"selector.limit={limit} must be at least 1, or null for no limit")
-    return limit
 
 
 def draw(generator: np.random.Generator, scope: range, size: int) -> IntArray:

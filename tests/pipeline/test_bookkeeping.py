@@ -14,7 +14,7 @@ from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import SelectionContext
 from modyn_bench.selectors.new_data import NewData
-from modyn_bench.selectors.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import View
 from modyn_bench.triggers.ensemble import Ensemble

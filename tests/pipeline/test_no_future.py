@@ -16,7 +16,7 @@ from modyn_bench.data.store import SampleStore, Split
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.time import Time
 

@@ -12,7 +12,7 @@ from small import result_bytes, run_small, small_store
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import ContractError
 from modyn_bench.selectors.new_data import NewData
-from modyn_bench.selectors.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.ensemble import Ensemble

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from small import result_bytes, run_small, small_store
 
-from modyn_bench.selectors.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.time import Time

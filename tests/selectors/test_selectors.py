@@ -14,9 +14,9 @@ from modyn_bench import selectors
 from modyn_bench.bookkeeping import check_selection
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
 from modyn_bench.selectors.new_data import NewData
-from modyn_bench.selectors.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.types import Arrivals, ModelRecord, Selection, TriggerRecord
 
 SELECTORS: dict[str, Callable[[], Selector]] = {
@@ -31,7 +31,20 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
 
 
 def context(num_labelled: int, seed: int = 0) -> SelectionContext:
-    return SelectionContext(0, num_labelled, derive(seed, "selection", num_labelled), np.negative, np.negative)
+    return SelectionContext(
+        trigger_index=0,
+        num_labelled=num_labelled,
+        generator=derive(seed, "selection", num_labelled),
+        labels=lambda keys: keys % 3,
+        timestamps=np.asarray,
+        seed=seed,
+        column=lambda name, keys: keys % 4,
+        train=no_second_model,
+    )
+
+
+def no_second_model(name: str, selection: Selection, **options: object) -> SecondModel:
+    raise AssertionError(f"a second model {name} was asked for")
 
 
 def record(labelled_until: int, *, trained: bool) -> TriggerRecord:
@@ -57,7 +70,7 @@ def run(selector: Selector, plan: Steps, first: int, restart: Callable[[], Selec
         labelled = max(labelled, arrived - outstanding)
         selections.append(selector.select(context(labelled)))
         check_selection(selections[-1], selector, first, labelled)
-        selector.on_trigger(record(labelled, trained=trained and len(selections[-1]) > 0))
+        selector.on_trigger(record(labelled, trained=trained and len(selections[-1]) > 0), selections[-1])
         if restart is not None:
             other = restart()
             other.load_state_dict(selector.state_dict())

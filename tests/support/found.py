@@ -14,7 +14,7 @@ Base = TypeVar("Base")
 def concrete_classes(package: ModuleType, base: type[Base]) -> list[type[Base]]:
     """Every public class of a package's modules that is of a kind and not abstract, by name."""
     found = set()
-    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         for one in vars(importlib.import_module(module.name)).values():
             if inspect.isclass(one) and issubclass(one, base) and not inspect.isabstract(one):
                 found.add(one)
