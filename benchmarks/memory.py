@@ -18,7 +18,8 @@ from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Column, Schema, Split
 from modyn_bench.inference.predict import predict
 from modyn_bench.seeding import derive
-from modyn_bench.training.trainer import ModelTrainer, TrainedModel
+from modyn_bench.training.trained import TrainedModel
+from modyn_bench.training.trainer import ModelTrainer
 from modyn_bench.types import Selection
 
 NUM_BUCKETS, SAMPLES = 65_535, 256

@@ -30,7 +30,8 @@ from modyn_bench.inference.forward import ModelInput, as_input
 from modyn_bench.seeding import derive
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.targets import make
-from modyn_bench.training.trainer import ModelTrainer, TrainedModel
+from modyn_bench.training.trained import TrainedModel
+from modyn_bench.training.trainer import ModelTrainer
 from modyn_bench.types import IntArray, Selection
 
 ADAGRAD = {"_target_": "torch.optim.Adagrad", "lr": 0.05}

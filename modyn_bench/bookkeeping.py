@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -13,10 +14,25 @@ import numpy as np
 from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import Selector
 from modyn_bench.state import Stateful
+from modyn_bench.timespan import parse_duration
+from modyn_bench.training.trained import TrainedModel
 from modyn_bench.triggers.base import Trigger
-from modyn_bench.types import Arrivals, Decision, DecisionPoint, DecisionRecord, Selection, Side, StageCost
+from modyn_bench.types import (
+    Arrivals,
+    Decision,
+    DecisionPoint,
+    DecisionRecord,
+    ModelRecord,
+    Selection,
+    Side,
+    StageCost,
+    TriggerRecord,
+)
 
 Item = TypeVar("Item")
+
+TRAINING_STAGES = ("select", "score", "train")
+"""What a model's own passes are made of: selection runs second models only."""
 
 
 @dataclass
@@ -121,6 +137,75 @@ def decision_records(
             num_samples_seen=num_samples_seen,
             forward_passes=member.forward_passes,
         )
+
+
+def trigger_record(
+    cursor: Cursor,
+    *,
+    now: int,
+    num_labelled: int,
+    num_selected: int,
+    span: tuple[int, int] | None,
+    trained: TrainedModel | None,
+    continues: bool,
+    activation_delay: object,
+    stages: Sequence[StageCost],
+) -> TriggerRecord:
+    """Write down a trigger and what came of it, with the cursor as it was before.
+
+    Args:
+        cursor: Where the run stands.
+        now: Stream time of the decision.
+        num_labelled: Keys below this are labelled.
+        num_selected: Size of the trigger training set.
+        span: Times of the first and the last sample that arrived since the last trigger; ``None`` if none did.
+        trained: The model that was trained; ``None`` if none was.
+        continues: Whether it began with the last one's weights.
+        activation_delay: ``replay.activation_delay``.
+        stages: Costs since the last trigger.
+    """
+    first, last = (None, None) if span is None else span
+    model = None
+    if trained is not None:
+        own = [cost for cost in stages if cost.stage in TRAINING_STAGES]
+        model = ModelRecord(
+            model_id=cursor.num_trained,
+            trigger_index=cursor.trigger_index,
+            parent_model_id=cursor.num_trained - 1 if continues and cursor.num_trained else None,
+            data_first_timestamp=first,
+            data_last_timestamp=last,
+            available_at=now + _activation_delay(activation_delay, num_selected, stages),
+            num_samples_selected=num_selected,
+            num_epochs=trained.num_epochs,
+            num_optimizer_steps=trained.num_optimizer_steps,
+            forward_passes=sum(cost.forward_passes for cost in own),
+            backward_passes=sum(cost.backward_passes for cost in own),
+        )
+    return TriggerRecord(
+        trigger_index=cursor.trigger_index,
+        fired_at=now,
+        first_timestamp=first,
+        last_timestamp=last,
+        num_arrived=cursor.next_key - cursor.since_key,
+        num_labelled=num_labelled - cursor.since_labelled,
+        num_selected=num_selected,
+        num_empty_periods=cursor.num_empty_periods,
+        labelled_until=num_labelled,
+        model=model,
+        stages=stages,
+    )
+
+
+def _activation_delay(delay: object, num_selected: int, stages: Sequence[StageCost]) -> int:
+    """Return the seconds of stream time between a trigger's decision and its model's service, rounded up."""
+    if delay == 0:
+        return 0
+    if isinstance(delay, Mapping):
+        return math.ceil(float(delay["per_sample"]) * num_selected)
+    if delay == "measured":
+        return math.ceil(sum(cost.seconds for cost in stages if cost.stage in ("score", "train")))
+    assert isinstance(delay, str | int)
+    return parse_duration(delay, "replay.activation_delay")
 
 
 def check_kind(value: object, kind: type, policy: Trigger | Selector, method: str) -> None:

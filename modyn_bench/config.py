@@ -88,6 +88,8 @@ class TrainingConfig:
     Attributes:
         epochs: Passes over the trigger training set.
         num_samples: Train on this many samples (whole batches, as many epochs as it takes) instead of ``epochs``.
+        budget: ``epochs``, or ``sample_passes``: use as many sample passes, scoring and second models included, as
+            ``epochs`` over all data in the selector's scope would take.
         batch_size: Samples per forward pass and device.
         accumulate: Batches whose gradients are summed into one optimiser step.
         clip_norm: Bound on the global gradient norm; ``None`` for none.
@@ -114,6 +116,7 @@ class TrainingConfig:
 
     epochs: int = 3
     num_samples: int | None = None
+    budget: str = "epochs"
     batch_size: int = 128
     accumulate: int = 1
     clip_norm: float | None = None
@@ -141,6 +144,12 @@ class TrainingConfig:
             raise RequestError(f"training.devices={self.devices}: training on several devices is not offered: use 1")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise RequestError(f"training.clip_norm={self.clip_norm} must be above 0, or null")
+        _one_of("training.budget", self.budget, ("epochs", "sample_passes"))
+        if self.budget == "sample_passes" and self.num_samples is not None:
+            raise RequestError(
+                f"training.num_samples={self.num_samples} and training.budget=sample_passes exclude each other: "
+                "give one"
+            )
         _one_of("training.start_from", self.start_from, ("previous", "scratch", "pretrained"))
         _one_of("training.fit_on", self.fit_on, ("first_trigger", "all"))
         _one_of("training.accelerator", self.accelerator, ("cpu", "gpu", "cuda", "mps"))

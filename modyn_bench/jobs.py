@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, TrainingConfig, evaluation_config, section
+from modyn_bench.data.named import NamedColumns
 from modyn_bench.data.recipes.base import Recipe
 from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
@@ -97,6 +98,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         Replay(store.splits["train"], section(ReplayConfig, config["replay"]))  # refuses a span without samples
         parts = _build(config, store)
         parts.trigger.check_dataset(num_classes=num_classes)
+        parts.selector.check_dataset(columns=NamedColumns(store.schema, store.splits["train"]).names)
         parts.trainer.rehearse()
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +15,7 @@ from modyn_bench.bookkeeping import (
     check_kind,
     check_selection,
     decision_records,
+    trigger_record,
 )
 from modyn_bench.config import EvaluationConfig, ReplayConfig
 from modyn_bench.data.named import NamedColumns
@@ -26,16 +26,17 @@ from modyn_bench.inference.view import ModelView
 from modyn_bench.observer import Observer, RunStart
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
-from modyn_bench.timespan import parse_duration
-from modyn_bench.training.trainer import ModelTrainer, TrainedModel
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.training.second import SecondModels
+from modyn_bench.training.trained import TrainedModel
+from modyn_bench.training.trainer import ModelTrainer
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.types import (
+    BACKWARD,
     Arrivals,
     Decision,
     DecisionRecord,
     IntArray,
-    ModelRecord,
     Predictions,
     Selection,
     TriggerRecord,
@@ -83,6 +84,7 @@ class Pipeline:
         self.trigger = trigger
         self.selector = selector
         self.trainer = trainer
+        self.second_models = SecondModels(trainer)
         self.run_directory = run
         self.replay_config = replay
         self.evaluation = evaluation
@@ -182,10 +184,10 @@ class Pipeline:
     def _fire(self, now: int, num_labelled: int) -> None:
         """Select, train, predict, tell the policies, and commit: one trigger."""
         index = self.cursor.trigger_index
-        selection = self._select(index, num_labelled)
+        selection, scope = self._select(index, num_labelled)
         predictions = None
         if len(selection):
-            self._train(selection, num_labelled - 1, index)
+            self._train(selection, scope, num_labelled - 1, index)
             predictions = self._predict(index)
         record = self._record(now, num_labelled, selection)
         self.trigger.on_trigger(record)
@@ -196,40 +198,76 @@ class Pipeline:
         self.cursor.since_labelled = num_labelled
         self.cursor.num_empty_periods = 0
         self._commit(record, selection, predictions)
+        self.second_models.settle()
         self.decisions = []
         self.clock.clear()
         self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)
         for observer in self.observers:
             observer.on_trigger(record)
 
-    def _select(self, index: int, num_labelled: int) -> Selection:
+    def _select(self, index: int, num_labelled: int) -> tuple[Selection, range]:
+        """Return the trigger training set, and the keys that it could be chosen from."""
         self._announce("select", index, num_labelled - self.cursor.since_labelled)
+        last_key = num_labelled - 1
         context = SelectionContext(
             trigger_index=index,
             num_labelled=num_labelled,
-            generator=derive(self.seed, "selection", num_labelled - 1),
+            generator=derive(self.seed, "selection", last_key),
             labels=partial(self.replay.labels_of, num_labelled=num_labelled),
             timestamps=self.replay.timestamps_of,
             seed=self.seed,
             column=self.columns,
-            train=self._train_second,
+            train=partial(self.second_models.train, last_key=last_key),
         )
         with self.clock.measure("select"):
             selection = self.selector.select(context)
             check_selection(selection, self.selector, self.replay.first_key, num_labelled)
+            scope = self.selector.scope(context)
         self.clock.add("select", num_samples=len(selection))
-        return selection
+        return selection, scope
 
-    def _train_second(self, name: str, selection: Selection, **options: object) -> SecondModel:
-        raise NotImplementedError
-
-    def _train(self, selection: Selection, last_key: int, index: int) -> None:
-        self._announce("train", index, len(selection) * self.trainer.config.epochs)
+    def _train(self, selection: Selection, scope: range, last_key: int, index: int) -> None:
+        """Train a model, on as many sample passes as it may use."""
+        forward, backward = self._passes_of_second_models(selection, last_key)
+        self.clock.add("select", forward_passes=forward, backward_passes=backward)
+        passes, epochs = None, self.trainer.config.epochs
+        if self.trainer.config.budget == "sample_passes":
+            passes = max(epochs * len(scope) * (1.0 + BACKWARD) - forward - BACKWARD * backward, 0.0)
+        downsampler = self.selector.downsampler
+        planned = self.trainer.plan(len(selection), downsampler, last_key=last_key, passes=passes)
+        self._announce("train", index, planned.plan.num_passes)
         with self.clock.measure("train", num_samples=len(selection)):
-            self.model = self.trainer.fit(selection, self.model, last_key=last_key, on_samples=self._on_samples)
+            self.model = self.trainer.fit(
+                selection,
+                self.model,
+                last_key=last_key,
+                downsampler=downsampler,
+                passes=passes,
+                oldest_key=scope.start,
+                on_samples=self._on_samples,
+            )
         if self.trigger.uses_first_model and self.first_model is None:
             self.first_model = self.model
-        self.clock.add("train", forward_passes=self.model.forward_passes, backward_passes=self.model.backward_passes)
+        trained = self.model
+        self.clock.add(
+            "train",
+            seconds=-trained.scoring_seconds,
+            forward_passes=trained.forward_passes - trained.num_scored,
+            backward_passes=trained.backward_passes,
+        )
+        if trained.num_scored:
+            self.clock.add(
+                "score",
+                seconds=trained.scoring_seconds,
+                num_samples=trained.num_scored,
+                forward_passes=float(trained.num_scored),
+            )
+
+    def _passes_of_second_models(self, selection: Selection, last_key: int) -> tuple[float, float]:
+        """Return what second models used for this trigger, as passes of the model that is evaluated."""
+        if not self.second_models.used:
+            return 0.0, 0.0
+        return self.second_models.passes(self.trainer.num_parameters(selection, self.model, last_key=last_key))
 
     def _predict(self, index: int) -> Predictions:
         assert self.model is not None
@@ -250,63 +288,32 @@ class Pipeline:
         return predictions
 
     def _record(self, now: int, num_labelled: int, selection: Selection) -> TriggerRecord:
-        cursor = self.cursor
-        arrived = cursor.next_key - cursor.since_key
         span: IntArray | None = None
-        if arrived:
-            span = self.replay.timestamps_of(np.array([cursor.since_key, cursor.next_key - 1]))
-        first, last = (None, None) if span is None else (int(span[0]), int(span[1]))
-        model = None
-        if len(selection):
-            assert self.model is not None
-            continues = self.trainer.config.start_from == "previous"
-            model = ModelRecord(
-                model_id=cursor.num_trained,
-                trigger_index=cursor.trigger_index,
-                parent_model_id=cursor.num_trained - 1 if continues and cursor.num_trained else None,
-                data_first_timestamp=first,
-                data_last_timestamp=last,
-                available_at=now + self._activation_delay(len(selection)),
-                num_samples_selected=len(selection),
-                num_epochs=self.model.num_epochs,
-                num_optimizer_steps=self.model.num_optimizer_steps,
-                forward_passes=self.model.forward_passes,
-                backward_passes=self.model.backward_passes,
-            )
-        return TriggerRecord(
-            trigger_index=cursor.trigger_index,
-            fired_at=now,
-            first_timestamp=first,
-            last_timestamp=last,
-            num_arrived=arrived,
-            num_labelled=num_labelled - cursor.since_labelled,
+        if self.cursor.next_key > self.cursor.since_key:
+            span = self.replay.timestamps_of(np.array([self.cursor.since_key, self.cursor.next_key - 1]))
+        return trigger_record(
+            self.cursor,
+            now=now,
+            num_labelled=num_labelled,
             num_selected=len(selection),
-            num_empty_periods=cursor.num_empty_periods,
-            labelled_until=num_labelled,
-            model=model,
+            span=None if span is None else (int(span[0]), int(span[1])),
+            trained=self.model if len(selection) else None,
+            continues=self.trainer.config.start_from == "previous",
+            activation_delay=self.replay_config.activation_delay,
             stages=self.clock.costs(),
         )
-
-    def _activation_delay(self, num_selected: int) -> int:
-        """Return the seconds of stream time between a trigger's decision and its model's service, rounded up."""
-        delay = self.replay_config.activation_delay
-        if delay == 0:
-            return 0
-        if isinstance(delay, Mapping):
-            return math.ceil(float(delay["per_sample"]) * num_selected)
-        if delay == "measured":
-            return math.ceil(next(cost.seconds for cost in self.clock.costs() if cost.stage == "train"))
-        return parse_duration(delay, "replay.activation_delay")
 
     def _commit(self, record: TriggerRecord, selection: Selection, predictions: Predictions | None) -> None:
         """Write everything that a resume needs, and what the tables are made of, with one rename at the end."""
         self._announce("commit", record.trigger_index, 0)
         with self.run_directory.begin(record.trigger_index) as part:
             with self.clock.measure("commit"):
-                part.write_selection(selection)
+                uses = self.model.uses if predictions is not None and self.model is not None else {}
+                part.write_selection(selection, extra=uses)
                 if predictions is not None and self.model is not None:
                     part.write_predictions(predictions)
                     self.trainer.save(self.model, part.model_path)
+                    self.second_models.save(part.model_path)
                 part.write_decisions(self.decisions)
                 part.write_states(
                     {
@@ -328,7 +335,9 @@ class Pipeline:
             self.trigger.load_state_dict(states["trigger"])
             self.selector.load_state_dict(states["selector"])
             if self.cursor.num_trained:
-                self.model = self.trainer.load(self.run_directory.last_model_path())
+                last = self.run_directory.last_model_path()
+                self.model = self.trainer.load(last)
+                self.second_models.resume_from(last)
             kept = next((part for part in parts if part.keeps_model), None)
             if kept is not None:
                 self.first_model = self.trainer.load(kept.model_path)

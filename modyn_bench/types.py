@@ -18,6 +18,9 @@ IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
 State: TypeAlias = dict[str, "int | float | str | bool | list[object] | dict[str, object] | np.ndarray | None"]
 
+BACKWARD = 2.0
+"""Sample passes that one backward pass counts for, a forward pass being one."""
+
 UNLABELLED = -1
 """What stands in ``Arrivals.labels`` where the label has not arrived yet."""
 
@@ -173,7 +176,8 @@ class StageCost:
     """What one leaf stage of one trigger used: one row of ``stages.parquet``.
 
     Attributes:
-        stage: ``replay``, ``decide``, ``select``, ``train``, ``predict``, ``commit``.
+        stage: ``replay``, ``decide``, ``select`` (second models included), ``score`` (in training, and choosing),
+            ``train``, ``predict``, ``commit``.
         seconds: Wall-clock, with device synchronisation.
         num_samples: Samples the stage handled.
         forward_passes: Sample passes forward; another model's are scaled by its parameter ratio.

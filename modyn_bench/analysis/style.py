@@ -49,11 +49,20 @@ STAGE_COLORS = {
     "replay": "#CC79A7",
     "decide": "#000000",
     "select": "#E69F00",
+    "score": "#D55E00",
     "train": "#0072B2",
     "predict": "#56B4E9",
     "commit": "#F0E442",
 }
-STAGE_HATCHES = {"replay": "....", "decide": "", "select": "////", "train": "", "predict": "", "commit": "\\\\\\\\"}
+STAGE_HATCHES = {
+    "replay": "....",
+    "decide": "",
+    "select": "////",
+    "score": "xxxx",
+    "train": "",
+    "predict": "",
+    "commit": "\\\\\\\\",
+}
 
 VARIANT_NAMES = {"currently_active": "currently active", "currently_trained": "currently trained"}
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modyn_bench.types import BACKWARD
+
 if TYPE_CHECKING:
     import pandas as pd
 
-STAGES = ("replay", "decide", "select", "train", "predict", "commit")
+STAGES = ("replay", "decide", "select", "score", "train", "predict", "commit")
 """Leaf stages in the order of the loop."""
 
 EVALUATION_STAGES = ("predict",)
 """What only evaluating costs: no cost of the policy that is evaluated."""
-
-BACKWARD_WEIGHT = 2.0
-"""Sample passes that one backward pass counts for, a forward pass being one."""
 
 
 def summarise_stages(stages: pd.DataFrame, *, by: tuple[str, ...] = ("run_id",)) -> pd.DataFrame:
@@ -51,7 +50,7 @@ def summarise_stages(stages: pd.DataFrame, *, by: tuple[str, ...] = ("run_id",))
     summed: pd.DataFrame = stages.groupby([*groups, "stage"], sort=False, dropna=False)[used].sum().reset_index()
     order = summed[[*groups, "stage"]].apply(lambda column: column.map(places.get(str(column.name), rank)))
     summed = summed.loc[order.sort_values([*groups, "stage"], kind="stable").index].reset_index(drop=True)
-    summed["sample_passes"] = summed["forward_passes"] + BACKWARD_WEIGHT * summed["backward_passes"]
+    summed["sample_passes"] = summed["forward_passes"] + BACKWARD * summed["backward_passes"]
     total = summed.groupby(groups, dropna=False)["seconds"].transform("sum") if groups else summed["seconds"].sum()
     summed["share_of_seconds"] = summed["seconds"] / total
     return summed
@@ -78,5 +77,5 @@ def policy_costs(stages: pd.DataFrame) -> pd.DataFrame:
     used = ["seconds", "forward_passes", "backward_passes"]
     counted = stages[used].where(~stages["stage"].isin(EVALUATION_STAGES), 0.0)
     summed = counted.groupby(stages["run_id"], sort=False).sum().reset_index()
-    summed["sample_passes"] = summed["forward_passes"] + BACKWARD_WEIGHT * summed["backward_passes"]
+    summed["sample_passes"] = summed["forward_passes"] + BACKWARD * summed["backward_passes"]
     return summed

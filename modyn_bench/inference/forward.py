@@ -92,7 +92,7 @@ class Forward:
         self._num_classes = num_classes
         self._autocast = autocast_dtype(precision)
 
-    def __call__(self, arrays: Mapping[str, NDArray[Any]]) -> torch.Tensor:
+    def __call__(self, arrays: Mapping[str, NDArray[Any] | torch.Tensor]) -> torch.Tensor:
         """Return the logits of a batch, float32, shape (B, C), on the model's device."""
         batch = as_input(arrays, self.device, self.dtype)
         with torch.autocast(self.device.type, self._autocast, enabled=self._autocast is not None):
@@ -100,7 +100,7 @@ class Forward:
         size = len(next(iter(arrays.values())))
         return check_outputs(outputs, size, self._num_classes, self.module).float()
 
-    def embed(self, arrays: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def embed(self, arrays: Mapping[str, NDArray[Any] | torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return embeddings, float32, shape (B, d), and logits of a batch.
 
         Raises:

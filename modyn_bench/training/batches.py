@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from modyn_bench.types import IntArray
 
 _LABELS = "labels"
 
+Subset = Callable[[int], tuple[IntArray, "NDArray[np.float32] | None"]]
+"""Maps an epoch to the positions that are trained on in it and their weights."""
+
 
 class Batch:
     """One batch: views into the loader's buffer, valid until the next one is asked for.
@@ -24,26 +27,32 @@ class Batch:
         inputs: The input columns by name, each of shape (B, ...).
         labels: Class indices, shape (B,), int64.
         weights: Sample weights, shape (B,), float32; ``None`` if all are 1.
+        positions: Where the samples stand in the trigger training set, shape (B,).
         scale: What the sum of weighted losses is multiplied with.
         steps: Whether the optimiser steps after it.
+        last: Whether no other batch of the training follows.
     """
 
-    __slots__ = ("inputs", "labels", "scale", "steps", "weights")
+    __slots__ = ("inputs", "labels", "last", "positions", "scale", "steps", "weights")
 
     def __init__(
         self,
         inputs: dict[str, torch.Tensor],
         labels: torch.Tensor,
         weights: torch.Tensor | None,
+        positions: IntArray,
         *,
         scale: float,
         steps: bool,
+        last: bool,
     ) -> None:
         self.inputs = inputs
         self.labels = labels
         self.weights = weights
+        self.positions = positions
         self.scale = scale
         self.steps = steps
+        self.last = last
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,7 +61,8 @@ class Batch:
 class TrainingBatches:
     """The batches of one device: iterating yields the next epoch's.
 
-    One loader runs through all epochs, so its buffers, and its thread where there is one, last for the whole training.
+    Where every epoch trains on the whole set, one loader runs through all of them, so its buffers, and its thread where
+    there is one, last for the whole training. A subset is known only when its epoch begins.
 
     Args:
         columns: The split's input columns and nothing else, each of shape (N, ...).
@@ -61,6 +71,7 @@ class TrainingBatches:
         weights: Its weights, shape (n,), float32.
         plan: Which positions make which batch.
         preprocessor: Turns stored columns into model inputs.
+        subset: What is trained on in an epoch; ``None`` for the whole set.
     """
 
     def __init__(
@@ -72,44 +83,97 @@ class TrainingBatches:
         *,
         plan: TrainingPlan,
         preprocessor: Preprocessor,
+        subset: Subset | None = None,
     ) -> None:
         self._plan = plan
         self._weights = None if (weights == 1).all() else np.ascontiguousarray(weights, dtype=np.float32)
-        self._loader = super_batches(
-            {**columns, _LABELS: labels},
-            keys,
-            (plan.order(epoch) for epoch in range(plan.num_epochs)),
-            batch_size=plan.config.batch_size,
-            preprocessor=preprocessor,
-        )
+        self._columns = {**columns, _LABELS: labels}
+        self._keys = keys
+        self._preprocessor = preprocessor
+        self._subset = subset
+        self._loader: Iterator[SuperBatch] | None = None
+        if subset is None:
+            self._loader = self._load(plan.order(epoch) for epoch in range(plan.num_epochs))
         self._epoch = 0
+        self._rest = plan.config.num_samples  # that may still be trained on; None: as many as the epochs have
 
     def __len__(self) -> int:
         return self._plan.num_batches(min(self._epoch, self._plan.num_epochs - 1))
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, self._epoch = self._epoch, self._epoch + 1
-        group: SuperBatch | None = None
-        tensors: dict[str, torch.Tensor] = {}
-        weights = labels = None
-        base = 0  # where the super-batch starts among the device's samples of the epoch
-        for batch in self._plan.batches(epoch):
-            if group is None or batch.start >= base + len(group):
-                base += 0 if group is None else len(group)
-                group = next(self._loader)
-                tensors = {name: torch.from_numpy(array) for name, array in group.arrays.items()}
-                labels = tensors.pop(_LABELS)
-                weights = None if self._weights is None else torch.from_numpy(self._weights[group.positions])
-            assert labels is not None
-            rows = slice(batch.start - base, batch.start - base + batch.size)
-            part = None if weights is None else weights[rows]
-            if batch.padded:
-                part = torch.zeros(batch.size)
-            inputs = {name: tensor[rows] for name, tensor in tensors.items()}
-            yield Batch(inputs, labels[rows], part, scale=batch.scale, steps=batch.steps)
+        last = self._epoch == self._plan.num_epochs
+        if self._subset is None:
+            assert self._loader is not None
+            yield from self._batches(self._loader, self._plan, epoch, self._weights, last=last)
+        else:
+            yield from self._of_subset(epoch, last=last)
 
     def close(self) -> None:
         """Stop the loader's thread, if it has one."""
         close = getattr(self._loader, "close", None)
         if close is not None:
             close()
+
+    def _load(self, orders: Iterator[IntArray]) -> Iterator[SuperBatch]:
+        return super_batches(
+            self._columns,
+            self._keys,
+            orders,
+            batch_size=self._plan.config.batch_size,
+            preprocessor=self._preprocessor,
+        )
+
+    def _of_subset(self, epoch: int, *, last: bool) -> Iterator[Batch]:
+        """Yield the batches of an epoch's subset, of which no more is taken than may still be trained on."""
+        assert self._subset is not None
+        if self._rest is not None and self._rest <= 0:
+            return
+        positions, chosen = self._subset(epoch)
+        weights = self._weights
+        if chosen is not None:
+            weights = np.ones(len(self._keys), dtype=np.float32) if weights is None else weights.copy()
+            weights[positions] *= chosen
+        plan = self._plan.of_epoch(len(positions), self._rest)
+        order = positions[self._plan.permutation(epoch, len(positions))][: plan.num_passes]
+        if self._rest is not None:
+            self._rest -= len(order)
+        self._loader = self._load(iter([order]))
+        yield from self._batches(self._loader, plan, 0, weights, last=last)
+
+    def _batches(
+        self,
+        loader: Iterator[SuperBatch],
+        plan: TrainingPlan,
+        epoch: int,
+        all_weights: NDArray[np.float32] | None,
+        *,
+        last: bool,
+    ) -> Iterator[Batch]:
+        group: SuperBatch | None = None
+        tensors: dict[str, torch.Tensor] = {}
+        weights = labels = None
+        base = 0  # where the super-batch starts among the device's samples of the epoch
+        num_batches = plan.num_batches(epoch)
+        for index, batch in enumerate(plan.batches(epoch)):
+            if group is None or batch.start >= base + len(group):
+                base += 0 if group is None else len(group)
+                group = next(loader)
+                tensors = {name: torch.from_numpy(array) for name, array in group.arrays.items()}
+                labels = tensors.pop(_LABELS)
+                weights = None if all_weights is None else torch.from_numpy(all_weights[group.positions])
+            assert labels is not None
+            rows = slice(batch.start - base, batch.start - base + batch.size)
+            part = None if weights is None else weights[rows]
+            if batch.padded:
+                part = torch.zeros(batch.size)
+            inputs = {name: tensor[rows] for name, tensor in tensors.items()}
+            yield Batch(
+                inputs,
+                labels[rows],
+                part,
+                group.positions[rows],
+                scale=batch.scale,
+                steps=batch.steps,
+                last=last and index + 1 == num_batches,
+            )

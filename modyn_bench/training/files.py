@@ -14,9 +14,11 @@ from torch import nn
 
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.training.optimizers import OptimizerState
+from modyn_bench.training.records import SampleRecords
 
 WEIGHTS = "model.safetensors"
 OPTIMIZERS = "optimizers.safetensors"
+RECORDS = "records.safetensors"
 DESCRIPTION = "model.json"
 
 
@@ -104,6 +106,17 @@ def read_optimizers(file: Path, numbers: Mapping[str, Any]) -> dict[str, Optimiz
         optimizer, parameter, key = json.loads(name)
         states[optimizer][parameter][key] = tensor
     return states
+
+
+def write_records(records: SampleRecords, file: Path) -> None:
+    """Write what was recorded of samples."""
+    save_file({"keys": torch.from_numpy(records.keys), "values": torch.from_numpy(records.values)}, file)
+
+
+def read_records(policy: str, file: Path) -> SampleRecords:
+    """Return the records of a policy that ``write_records`` wrote."""
+    tensors = _read(file)
+    return SampleRecords(policy, tensors["keys"].numpy(), tensors["values"].numpy())
 
 
 def write_description(values: Mapping[str, Any], file: Path) -> None:

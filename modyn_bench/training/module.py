@@ -14,7 +14,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.inference.forward import as_input, check_outputs, model_dtype
+from modyn_bench.training.amounts import Amounts, pool_budget
 from modyn_bench.training.batches import Batch
+from modyn_bench.training.downsampling import Downsampling, Rows
 from modyn_bench.training.optimizers import (
     OptimizerState,
     build_optimizers,
@@ -23,23 +25,28 @@ from modyn_bench.training.optimizers import (
     restore_states,
     step_scaled,
 )
-from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.training.scoring import Loss
 
 
 class TrainingModule(pl.LightningModule):
     """Trains a model on batches whose losses are summed with weights.
 
     The gradient of an optimiser step is that of ``(1/N) Σ wᵢ lossᵢ`` over its N samples, accumulated batches and other
-    devices included.
+    devices included. Where batches are pools that a policy chooses from, what it chose waits until it fills a step.
 
     Args:
         model: The model; it is trained in place.
         config: Optimisers, schedule, clipping, precision.
-        plan: Steps and epochs of this training.
+        amounts: Steps and epochs of this training.
         loss: Maps logits (B, C) and labels (B,) to losses (B,).
         num_classes: Number of classes.
         optimizer_states: What optimisers start with, by name.
+        downsampling: What chooses among the samples; ``None``: all are trained on.
         on_samples: Told how many more samples are done.
+
+    Attributes:
+        num_steps: Optimiser steps so far.
+        num_trained: Samples passed forward and backward so far.
     """
 
     def __init__(
@@ -47,19 +54,23 @@ class TrainingModule(pl.LightningModule):
         model: nn.Module,
         *,
         config: TrainingConfig,
-        plan: TrainingPlan,
-        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        amounts: Amounts,
+        loss: Loss,
         num_classes: int,
         optimizer_states: Mapping[str, OptimizerState],
+        downsampling: Downsampling | None = None,
         on_samples: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.model = model
         self.num_steps = 0
+        self.num_trained = 0
         self.named_optimizers: dict[str, Optimizer] = {}
         self._config = config
-        self._plan = plan
+        self._amounts = amounts
+        self._downsampling = downsampling
+        self._waiting: Rows | None = None  # chosen, but too few for a step so far
         self._loss = loss
         self._num_classes = num_classes
         self._initial_states = optimizer_states
@@ -85,8 +96,8 @@ class TrainingModule(pl.LightningModule):
         self._schedules, self._interval = build_schedules(
             self._config.schedule,
             self.named_optimizers,
-            num_steps=self._plan.num_optimizer_steps,
-            num_epochs=self._plan.num_epochs,
+            num_steps=self._amounts.num_steps,
+            num_epochs=self._amounts.num_epochs,
         )
         return list(self.named_optimizers.values())
 
@@ -95,26 +106,59 @@ class TrainingModule(pl.LightningModule):
         return batch
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Pass a batch forward and backward, and step where the plan says so."""
-        # One sample has no variance to normalise by: the running one is used. What is frozen already stays so.
-        norms = [layer for layer in self._norms if layer.training] if len(batch) == 1 else []
-        for layer in norms:
-            layer.eval()
-        loss = self._batch_loss(batch)
-        self.manual_backward(loss)
-        self._losses.append(loss.detach())
-        for layer in norms:
-            layer.train()
-        if batch.steps:
-            self._step()
+        """Pass a batch forward and backward, and step where the plan says so; or choose from it first."""
+        rows = self._on_device(batch)
+        if self._amounts.pool:
+            self._train_on_best(rows, last=batch.last)
+        else:
+            self._pass(rows, batch.scale)
+            if batch.steps:
+                self._step()
         if self._on_samples is not None:
             self._on_samples(len(batch))
+
+    def _on_device(self, batch: Batch) -> Rows:
+        inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.inputs.items()}
+        weights = None if batch.weights is None else batch.weights.to(self.device)
+        positions = torch.from_numpy(batch.positions)
+        if self._downsampling is not None:
+            positions = positions.to(self.device)
+        return Rows(inputs, batch.labels.to(self.device), weights, positions)
+
+    def _train_on_best(self, pool: Rows, *, last: bool) -> None:
+        """Choose from a pool, and step as often as what was chosen fills the optimiser's batch."""
+        assert self._downsampling is not None
+        policy, num_samples = self._downsampling.policy, self._amounts.plan.num_samples
+        best = self._downsampling.best_of(pool, self.current_epoch, pool_budget(policy, num_samples, len(pool)))
+        waiting = best if self._waiting is None else self._waiting.and_then(best)
+        size = self._config.batch_size * self._config.accumulate
+        while len(waiting) >= size or (last and len(waiting)):
+            step, waiting = waiting.take(slice(None, size)), waiting.take(slice(size, None))
+            for start in range(0, len(step), self._config.batch_size):
+                self._pass(step.take(slice(start, start + self._config.batch_size)), 1.0 / len(step))
+            self._step()
+        self._waiting = waiting if len(waiting) else None
+
+    def _pass(self, rows: Rows, scale: float) -> None:
+        """Pass samples forward and backward."""
+        # One sample has no variance to normalise by: the running one is used. What is frozen already stays so.
+        norms = [layer for layer in self._norms if layer.training] if len(rows) == 1 else []
+        for layer in norms:
+            layer.eval()
+        loss = self._weighted_sum(rows) * scale
+        self.manual_backward(loss)
+        self._losses.append(loss.detach())
+        self.num_trained += len(rows)
+        for layer in norms:
+            layer.train()
 
     def on_train_epoch_end(self) -> None:
         """Move epoch-wise schedules on, and stop a training that diverged."""
         if self._interval == "epoch":
             for schedule in self._schedules:
                 schedule.step()
+        if not self._losses:
+            return
         losses, self._losses = torch.stack(self._losses), []
         finite = torch.isfinite(losses)
         if not finite.all():
@@ -124,15 +168,14 @@ class TrainingModule(pl.LightningModule):
                 f"{losses[batch].item()}; lower training.optimizer.lr, or set training.clip_norm"
             )
 
-    def _batch_loss(self, batch: Batch) -> torch.Tensor:
-        device = self.device
-        outputs = self._forward(as_input(batch.inputs, device, self._dtype_of_inputs))
-        logits = check_outputs(outputs, len(batch), self._num_classes, self.model)
-        losses = self._loss(logits.float(), batch.labels.to(device))
-        check_losses(losses, len(batch), self.model)
-        if batch.weights is not None:
-            losses = losses * batch.weights.to(device)
-        return losses.sum() * batch.scale
+    def _weighted_sum(self, rows: Rows) -> torch.Tensor:
+        outputs = self._forward(as_input(rows.inputs, self.device, self._dtype_of_inputs))
+        logits = check_outputs(outputs, len(rows), self._num_classes, self.model).float()
+        losses = self._loss(logits, rows.labels)
+        check_losses(losses, len(rows), self.model)
+        if self._downsampling is not None:
+            self._downsampling.note(rows, logits)
+        return losses.sum() if rows.weights is None else (losses * rows.weights).sum()
 
     def _step(self) -> None:
         """Step every optimiser, clip before and clear the gradients after."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -99,14 +99,21 @@ class TrainingPlan:
 
     def order(self, epoch: int) -> IntArray:
         """Return the positions that this device trains on in an epoch, in order, shape (n,)."""
-        if self.config.shuffle:
-            order = derive(self.seed, "training", self.last_key, "shuffle", epoch).permutation(self.num_samples)
-        else:
-            order = np.arange(self.num_samples)
-        order = order[: self._samples_of(epoch)]
+        order = self.permutation(epoch, self.num_samples)[: self._samples_of(epoch)]
         if self.world_size == 1:
             return order
         return np.concatenate([order[lo:hi] for lo, hi, _ in self._shares(epoch)])
+
+    def permutation(self, epoch: int, num_samples: int) -> IntArray:
+        """Return the order in which so many samples are trained on in an epoch, shape (n,)."""
+        if not self.config.shuffle:
+            return np.arange(num_samples)
+        return derive(self.seed, "training", self.last_key, "shuffle", epoch).permutation(num_samples)
+
+    def of_epoch(self, num_samples: int, budget: int | None) -> TrainingPlan:
+        """Return the plan of one epoch over so many samples, of which at most the budget is trained on."""
+        within = budget if budget is not None and budget < num_samples else None
+        return replace(self, num_samples=num_samples, config=replace(self.config, epochs=1, num_samples=within))
 
     def batches(self, epoch: int) -> Iterator[BatchPlan]:
         """Yield this device's batches of an epoch, in order."""

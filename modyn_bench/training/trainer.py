@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 import copy
-import gc
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
 from modyn_bench.errors import RequestError, RunError
-from modyn_bench.inference.forward import as_input, autocast_dtype, check_outputs, model_dtype, torch_device
+from modyn_bench.inference.forward import (
+    Forward,
+    as_input,
+    autocast_dtype,
+    check_outputs,
+    evaluating,
+    model_dtype,
+    torch_device,
+)
 from modyn_bench.models.build import build_model, copies_faithfully
-from modyn_bench.seeding import forked_global_state
+from modyn_bench.seeding import derive_seed, forked_global_state
+from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
+from modyn_bench.training.amounts import Amounts, amounts
 from modyn_bench.training.batches import TrainingBatches
-from modyn_bench.training.lightning import run_lightning
+from modyn_bench.training.downsampling import Downsampling
+from modyn_bench.training.lightning import collect_garbage, run_lightning
 from modyn_bench.training.module import TrainingModule, check_losses
 from modyn_bench.training.optimizers import (
     OptimizerState,
@@ -32,37 +43,14 @@ from modyn_bench.training.optimizers import (
     optimizer_states,
 )
 from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.training.records import SampleRecords
+from modyn_bench.training.scoring import Scorer
+from modyn_bench.training.sweep import sweep
 from modyn_bench.training.targets import make
-from modyn_bench.types import Selection
+from modyn_bench.training.trained import TrainedModel, num_parameters
+from modyn_bench.types import FloatArray, IntArray, Selection
 
 _REHEARSED = 64  # samples that a rehearsal fits preprocessing on
-
-
-@dataclass
-class TrainedModel:
-    """A model, what its trainer carries on, and what training it cost.
-
-    Attributes:
-        module: The model, on the CPU: built anew and filled with the state that training led to. What a model keeps
-            elsewhere while it trains, such as a counter in Python, is no part of it, as it is none of a saved model.
-        preprocessor: Fitted on the first trigger's data, or on all.
-        built_at: The key that the module's initialisation was seeded with; building it anew gives the same module, what
-            its state does not hold included, such as buffers that are not persistent.
-        optimizer_states: Of each optimiser, by its name, if the next training carries them on; else empty.
-        num_epochs: Epochs begun.
-        num_optimizer_steps: Steps of all optimisers together count once.
-        forward_passes: Samples passed forward.
-        backward_passes: Samples passed backward.
-    """
-
-    module: nn.Module
-    preprocessor: Preprocessor
-    built_at: int = 0
-    optimizer_states: dict[str, OptimizerState] = field(default_factory=dict)
-    num_epochs: int = 0
-    num_optimizer_steps: int = 0
-    forward_passes: float = 0.0
-    backward_passes: float = 0.0
 
 
 class ModelTrainer:
@@ -138,6 +126,9 @@ class ModelTrainer:
         parent: TrainedModel | None,
         *,
         last_key: int,
+        downsampler: Downsampler | None = None,
+        passes: float | None = None,
+        oldest_key: int = 0,
         on_samples: Callable[[int], None] | None = None,
     ) -> TrainedModel:
         """Train a model on a selection. The parent stays as it is.
@@ -146,44 +137,47 @@ class ModelTrainer:
             selection: The trigger training set.
             parent: The last model; ``None`` at the first trigger.
             last_key: The last key of the data, which all seeds derive from.
+            downsampler: What chooses among the selection meanwhile; ``None``: all of it is trained on.
+            passes: Sample passes that may be used, a backward one counting twice; ``None``: as ``training`` says.
+            oldest_key: Records of samples with a lower key are dropped.
             on_samples: Told how many more samples are done.
 
         Raises:
             RequestError: If the selection is empty, or the model and the configuration do not fit together.
             RunError: If the training diverges.
         """
-        plan = TrainingPlan(len(selection), self.config, self._seed, last_key)
+        planned = self.plan(len(selection), downsampler, last_key=last_key, passes=passes)
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
-        continues = parent is not None and self.config.start_from == "previous"
-        built_at = parent.built_at if parent is not None and continues else last_key
-        module = self._build(preprocessor, built_at)
-        if parent is not None and continues:
-            module.load_state_dict(parent.module.state_dict())
-        elif self.config.initial_weights is not None and self.config.start_from != "scratch":
-            files.read_initial_weights(module, Path(self.config.initial_weights))
+        module, built_at = self._start(parent, preprocessor, last_key)
+        before = None if parent is None else parent.records
+        downsampling = None
+        if downsampler is not None:
+            downsampling = self._downsampling(downsampler, module, selection, preprocessor, planned, before, last_key)
         carries = self.config.carry_optimizer and parent is not None
         training = TrainingModule(
             module,
             config=self.config,
-            plan=plan,
+            amounts=planned,
             loss=self._loss,
             num_classes=self._schema.num_classes,
             optimizer_states=parent.optimizer_states if carries and parent is not None else {},
+            downsampling=downsampling,
             on_samples=on_samples,
         )
         batches = TrainingBatches(
-            {name: self._split.columns[name] for name in preprocessor.outputs},
+            self._columns(preprocessor),
             self._split.labels,
             selection.keys,
             selection.weights,
-            plan=plan,
+            plan=planned.plan,
             preprocessor=preprocessor,
+            subset=None if downsampling is None or planned.pool else downsampling.subset,
         )
         module.train()
         try:
             with forked_global_state(self._seed, "training", last_key, "steps"):
-                run_lightning(training, batches, self.config, max_epochs=plan.num_epochs)
+                run_lightning(training, batches, self.config, max_epochs=planned.num_epochs)
         finally:
             batches.close()
         _check_finite(module)
@@ -195,14 +189,112 @@ class ModelTrainer:
             preprocessor=preprocessor,
             built_at=built_at,
             optimizer_states=states,
-            num_epochs=plan.num_epochs,
+            num_epochs=planned.num_epochs,
             num_optimizer_steps=training.num_steps,
-            forward_passes=float(plan.num_passes),
-            backward_passes=float(plan.num_passes),
+            forward_passes=float(training.num_trained),
+            backward_passes=float(training.num_trained),
         )
-        del training, batches, module
+        if downsampling is not None:
+            trained.records = downsampling.records(before, oldest_key=oldest_key)
+            trained.uses = downsampling.uses()
+            trained.num_scored = downsampling.scorer.num_samples
+            trained.scoring_seconds = downsampling.scorer.seconds
+            trained.forward_passes += trained.num_scored
+        del training, batches, module, downsampling
         collect_garbage()
         return trained
+
+    def _start(self, parent: TrainedModel | None, preprocessor: Preprocessor, last_key: int) -> tuple[nn.Module, int]:
+        """Return the model that a training begins with, and the key that its initialisation was seeded with."""
+        if parent is not None and self.config.start_from == "previous":
+            module = self._build(preprocessor, parent.built_at)
+            module.load_state_dict(parent.module.state_dict())
+            return module, parent.built_at
+        module = self._build(preprocessor, last_key)
+        if self.config.initial_weights is not None and self.config.start_from != "scratch":
+            files.read_initial_weights(module, Path(self.config.initial_weights))
+        return module, last_key
+
+    def _downsampling(
+        self,
+        policy: Downsampler,
+        module: nn.Module,
+        selection: Selection,
+        preprocessor: Preprocessor,
+        planned: Amounts,
+        records: SampleRecords | None,
+        last_key: int,
+    ) -> Downsampling:
+        scorer = Scorer(
+            policy,
+            module,
+            self._loss,
+            num_classes=self._schema.num_classes,
+            accelerator=self.config.accelerator,
+            precision=self.config.precision,
+        )
+        return Downsampling(
+            policy,
+            scorer,
+            selection,
+            columns=self._columns(preprocessor),
+            labels=self._split.labels,
+            preprocessor=preprocessor,
+            num_epochs=planned.num_epochs,
+            device=torch_device(self.config.accelerator),
+            seed=self._seed,
+            last_key=last_key,
+            records=records,
+        )
+
+    def _columns(self, preprocessor: Preprocessor) -> dict[str, NDArray[Any]]:
+        return {name: self._split.columns[name] for name in preprocessor.outputs}
+
+    def plan(
+        self, num_samples: int, downsampler: Downsampler | None, *, last_key: int, passes: float | None = None
+    ) -> Amounts:
+        """Return what training on so many samples amounts to; see ``fit``."""
+        return amounts(num_samples, self.config, downsampler, seed=self._seed, last_key=last_key, passes=passes)
+
+    def num_parameters(self, selection: Selection, parent: TrainedModel | None, *, last_key: int) -> int:
+        """Return the number of parameters, at least 1, of the model that ``fit`` would train."""
+        if parent is not None:
+            return parent.num_parameters
+        return num_parameters(self._build(self._fit_preprocessor(selection), last_key))
+
+    def second(self, name: str, *, model: Mapping[str, Any] | None = None, epochs: int | None = None) -> ModelTrainer:
+        """Return a trainer of a second model on the same data, whose randomness is its own.
+
+        Args:
+            name: What the model is called.
+            model: Its configuration; ``None``: that of this trainer's.
+            epochs: Epochs; ``None``: as many, or as many samples, as this trainer's.
+        """
+        config = self.config if epochs is None else replace(self.config, epochs=epochs, num_samples=None)
+        weights = None if model is not None else config.initial_weights
+        return ModelTrainer(
+            model=self._model if model is None else model,
+            config=replace(config, initial_weights=weights, budget="epochs"),
+            schema=self._schema,
+            split=self._split,
+            seed=derive_seed(self._seed, "second", name),
+        )
+
+    def losses(self, trained: TrainedModel, keys: IntArray) -> FloatArray:
+        """Return the training loss of each sample, in eval mode, shape (n,)."""
+        preprocessor = trained.preprocessor
+        forward = Forward(
+            trained.module,
+            num_classes=self._schema.num_classes,
+            device=self.config.accelerator,
+            precision=self.config.precision,
+        )
+        losses = np.empty(len(keys), dtype=np.float64)
+        with evaluating(trained.module), forked_global_state(self._seed, "losses"):
+            for batch in sweep(self._columns(preprocessor), self._split.labels, keys, preprocessor):
+                logits = forward(batch.inputs)
+                losses[batch.positions.numpy()] = self._loss(logits, batch.labels.to(logits.device)).cpu().numpy()
+        return losses
 
     def save(self, trained: TrainedModel, directory: Path) -> None:
         """Write a model and what the next training carries on: the same bytes for the same model.
@@ -216,11 +308,14 @@ class ModelTrainer:
         numbers: dict[str, Any] = {}
         if trained.optimizer_states:
             numbers = files.write_optimizers(trained.optimizer_states, directory / files.OPTIMIZERS)
+        if trained.records is not None:
+            files.write_records(trained.records, directory / files.RECORDS)
         description = {
             "aliases": aliases,
             "built_at": trained.built_at,
             "optimizers": numbers,
             "preprocessing": trained.preprocessor.to_json(),
+            "records": None if trained.records is None else trained.records.policy,
             "num_epochs": trained.num_epochs,
             "num_optimizer_steps": trained.num_optimizer_steps,
             "forward_passes": trained.forward_passes,
@@ -245,11 +340,13 @@ class ModelTrainer:
             states: dict[str, OptimizerState] = {}
             if values["optimizers"]:
                 states = files.read_optimizers(directory / files.OPTIMIZERS, values["optimizers"])
+            policy = values["records"]
             return TrainedModel(
                 module=module,
                 preprocessor=preprocessor,
                 built_at=values["built_at"],
                 optimizer_states=states,
+                records=None if policy is None else files.read_records(policy, directory / files.RECORDS),
                 num_epochs=values["num_epochs"],
                 num_optimizer_steps=values["num_optimizer_steps"],
                 forward_passes=values["forward_passes"],
@@ -295,15 +392,3 @@ def _check_finite(module: nn.Module) -> None:
                 f"training diverged: parameter {name} is not finite after the last step; lower training.optimizer.lr, "
                 "or set training.clip_norm"
             )
-
-
-_frozen = False
-
-
-def collect_garbage() -> None:
-    """Free what Lightning's reference cycles hold; what importing left behind is frozen once, and never visited."""
-    global _frozen
-    gc.collect()
-    if not _frozen:
-        gc.freeze()
-        _frozen = True

@@ -5,11 +5,9 @@ from __future__ import annotations
 from modyn_bench.errors import RequestError
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.forecasts import ridge
-from modyn_bench.types import TriggerRecord
+from modyn_bench.types import BACKWARD, TriggerRecord
 
 COST_MODELS = ("samples", "seconds")
-BACKWARD = 2.0
-"""A backward pass costs as much as so many forward passes."""
 
 
 class TrainingCosts(Stateful):

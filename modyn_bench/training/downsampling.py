@@ -1,0 +1,201 @@
+"""A downsampling policy at work in one training: whom it asks, what it chose, and what becomes of each sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from modyn_bench.data.preprocessing import Preprocessor
+from modyn_bench.seeding import derive
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random
+from modyn_bench.training.records import SampleRecords
+from modyn_bench.training.scoring import Scorer
+from modyn_bench.training.sweep import sweep
+from modyn_bench.types import IntArray, Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Samples on the training device.
+
+    Attributes:
+        inputs: Input columns by name, each of shape (n, ...).
+        labels: Class indices, shape (n,).
+        weights: Shape (n,), float32; ``None`` if all are 1.
+        positions: Where they stand in the trigger training set, shape (n,), int64.
+    """
+
+    inputs: dict[str, torch.Tensor]
+    labels: torch.Tensor
+    weights: torch.Tensor | None
+    positions: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, at: torch.Tensor | slice) -> Rows:
+        """Return some of them."""
+        return Rows(
+            {name: column[at] for name, column in self.inputs.items()},
+            self.labels[at],
+            None if self.weights is None else self.weights[at],
+            self.positions[at],
+        )
+
+    def and_then(self, others: Rows) -> Rows:
+        """Return these and others after them."""
+        weights = None
+        if self.weights is not None or others.weights is not None:
+            weights = torch.cat([rows.all_weights() for rows in (self, others)])
+        return Rows(
+            {name: torch.cat([column, others.inputs[name]]) for name, column in self.inputs.items()},
+            torch.cat([self.labels, others.labels]),
+            weights,
+            torch.cat([self.positions, others.positions]),
+        )
+
+    def all_weights(self) -> torch.Tensor:
+        """Return the weights, ones where there are none."""
+        return torch.ones(len(self), device=self.labels.device) if self.weights is None else self.weights
+
+
+class Downsampling:
+    """Chooses among a trigger training set while a model is trained on it.
+
+    Args:
+        policy: Says what it needs, and chooses.
+        scorer: Asks the model.
+        selection: The trigger training set, of n samples.
+        columns: The split's input columns, each of shape (N, ...).
+        labels: The split's labels, shape (N,).
+        preprocessor: Turns stored columns into model inputs.
+        num_epochs: Epochs of the training.
+        device: Where the model is trained.
+        seed: The run's seed.
+        last_key: The data's last key, which randomness derives from.
+        records: What earlier trainings recorded.
+    """
+
+    def __init__(
+        self,
+        policy: Downsampler,
+        scorer: Scorer,
+        selection: Selection,
+        *,
+        columns: Mapping[str, NDArray[Any]],
+        labels: IntArray,
+        preprocessor: Preprocessor,
+        num_epochs: int,
+        device: torch.device,
+        seed: int,
+        last_key: int,
+        records: SampleRecords | None = None,
+    ) -> None:
+        self.policy = policy
+        self.scorer = scorer
+        self._selection = selection
+        self._split_columns = columns
+        self._split_labels = labels
+        self._preprocessor = preprocessor
+        self._num_epochs = num_epochs
+        self._device = device
+        self._random: Random = partial(derive, seed, "training", last_key, "downsampling")
+        self._known = {name: torch.from_numpy(values).to(device) for name, values in selection.columns.items()}
+        self._labels = torch.from_numpy(np.array(labels[selection.keys], dtype=np.int64)).to(device)
+        self._uses = torch.zeros(len(selection), dtype=torch.int64, device=device)
+        self._sums = torch.zeros(len(selection), dtype=torch.float64, device=device)
+        self._chosen: tuple[IntArray, NDArray[np.float32] | None] | None = None
+        self._num_pools = 0
+        self._records: torch.Tensor | None = None  # shape (n, record_size)
+        if policy.record_size:
+            before = records if records is not None and records.policy == policy.name else None
+            rows = np.full((len(selection), policy.record_size), np.nan, np.float32)
+            self._records = torch.from_numpy(rows if before is None else before.of(selection.keys)).to(device)
+
+    def subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
+        """Return the positions to train on in an epoch, in order, and their weights; ``None`` if all are 1.
+
+        Where the policy's period has come, the whole set is scored and chosen from anew.
+        """
+        period = self.policy.period
+        if self._chosen is None or (period and epoch % period == 0):
+            with self.scorer.timed():
+                self._chosen = self._choose_subset(epoch)
+        return self._chosen
+
+    def best_of(self, pool: Rows, epoch: int, budget: int) -> Rows:
+        """Return those of a pool that are to be trained on."""
+        with self.scorer.timed():
+            outputs = self.scorer.ask(pool.inputs, pool.labels, self._columns_of(pool.positions))
+            number, self._num_pools = self._num_pools, self._num_pools + 1
+            choice = self.policy.downsample(
+                self.policy.describe(outputs),
+                outputs.labels,
+                budget,
+                epoch=epoch,
+                num_epochs=self._num_epochs,
+                random=partial(self._random, "pool", number),
+            )
+            best = pool.take(choice.positions)
+            if choice.weights is None:
+                return best
+            return Rows(best.inputs, best.labels, best.all_weights() * choice.weights, best.positions)
+
+    def note(self, rows: Rows, logits: torch.Tensor) -> None:
+        """Count samples that are trained on, and let the policy record what the model said of them."""
+        self._uses.index_add_(0, rows.positions, torch.ones_like(rows.positions))
+        self._sums.index_add_(0, rows.positions, rows.all_weights().double())
+        if self._records is not None:
+            columns = self._columns_of(rows.positions)
+            outputs = self.scorer.outputs(logits, rows.labels, None, columns)
+            self._records[rows.positions] = self.policy.record(outputs, self._records[rows.positions])
+
+    def uses(self) -> dict[str, NDArray[Any]]:
+        """Return how often each sample was trained on and the sum of its weights, each of shape (n,)."""
+        return {"num_uses": self._uses.cpu().numpy(), "sum_of_weights": self._sums.cpu().numpy()}
+
+    def records(self, before: SampleRecords | None, *, oldest_key: int) -> SampleRecords | None:
+        """Return what is recorded of all samples from a key on; ``None`` where the policy records nothing."""
+        if self._records is None:
+            return None
+        size = self.policy.record_size
+        if before is None or before.policy != self.policy.name:
+            before = SampleRecords(self.policy.name, np.empty(0, np.int64), np.empty((0, size), np.float32))
+        return before.updated(self._selection.keys, self._records.cpu().numpy(), first_key=oldest_key)
+
+    def _choose_subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
+        num_samples = len(self._selection)
+        choice = self.policy.downsample(
+            self._describe_all(),
+            self._labels,
+            num_samples if self.policy.own_budget else self.policy.share.of(num_samples),
+            epoch=epoch,
+            num_epochs=self._num_epochs,
+            random=self._random,
+        )
+        order = torch.argsort(choice.positions)
+        choice = Choice(choice.positions[order], None if choice.weights is None else choice.weights[order])
+        weights = None if choice.weights is None else choice.weights.cpu().numpy()
+        return choice.positions.cpu().numpy(), weights
+
+    def _describe_all(self) -> torch.Tensor:
+        """Return the description of every sample of the set, shape (n, d), in one pass over the data."""
+        if "history" in self.policy.needs:
+            assert self._records is not None
+            return self._records
+        if not self.policy.needs:
+            return torch.empty(len(self._selection), 0, device=self._device)
+        described: list[torch.Tensor] = []
+        for batch in sweep(self._split_columns, self._split_labels, self._selection.keys, self._preprocessor):
+            columns = self._columns_of(batch.positions.to(self._device))
+            described.append(self.policy.describe(self.scorer.ask(batch.inputs, batch.labels, columns)))
+        return torch.cat(described)
+
+    def _columns_of(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {name: column[positions] for name, column in self._known.items()}

@@ -1,0 +1,50 @@
+"""What trainings record of samples, by key, for policies that choose by the history of a sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modyn_bench.types import IntArray
+
+
+@dataclass(frozen=True)
+class SampleRecords:
+    """What one policy recorded of samples that were trained on.
+
+    Args:
+        policy: The policy's name.
+        keys: Sorted, shape (m,).
+        values: Shape (m, d), float32.
+    """
+
+    policy: str
+    keys: IntArray
+    values: NDArray[np.float32]
+
+    def of(self, keys: IntArray) -> NDArray[np.float32]:
+        """Return the rows of keys, NaN where nothing was recorded, shape (n, d)."""
+        rows = np.full((len(keys), self.values.shape[1]), np.nan, dtype=np.float32)
+        if len(self.keys):
+            places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+            known = self.keys[places] == keys
+            rows[known] = self.values[places[known]]
+        return rows
+
+    def updated(self, keys: IntArray, values: NDArray[np.float32], *, first_key: int) -> SampleRecords:
+        """Return these records with those of sorted keys replaced or added, and none of keys below the first.
+
+        Example:
+            >>> before = SampleRecords("el2n", np.array([2, 5]), np.array([[0.2], [0.5]], np.float32))
+            >>> after = before.updated(np.array([5, 7]), np.array([[0.1], [0.7]], np.float32), first_key=3)
+            >>> after.keys.tolist(), after.values.ravel().tolist() == [np.float32(0.1), np.float32(0.7)]
+            ([5, 7], True)
+        """
+        trained = ~np.isnan(values).all(axis=1)
+        keys, values = keys[trained], values[trained]
+        kept = (self.keys >= first_key) & ~np.isin(self.keys, keys, assume_unique=True)
+        together = np.concatenate([self.keys[kept], keys])
+        order = np.argsort(together, kind="stable")
+        return SampleRecords(self.policy, together[order], np.concatenate([self.values[kept], values])[order])

@@ -1,0 +1,255 @@
+"""Downsampling at work in trainings: against hand-written loops, its counts, its budgets, and what is carried on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from worlds import LINEAR, numbers, table, trainer_of
+
+from modyn_bench.config import TrainingConfig
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, highest
+from modyn_bench.training.amounts import TRAINED, amounts
+from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.types import Selection
+
+
+class Hardest(Downsampler):
+    """The highest losses, each standing for as many as all."""
+
+    name = "hardest"
+    needs = ("loss",)
+
+    def describe(self, outputs: Outputs) -> torch.Tensor:
+        assert outputs.losses is not None
+        return outputs.losses[:, None]
+
+    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+        return Choice(highest(description[:, 0], budget))
+
+
+class Weighted(Hardest):
+    """The same with weights: of the chosen, the i-th stands for i + 1 samples."""
+
+    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+        return Choice(highest(description[:, 0], budget), torch.arange(1, budget + 1).double())
+
+
+class Least(Downsampler):
+    """Those that were trained on least often, counted by the policy itself."""
+
+    name = "least"
+    needs = ("history",)
+    record_size = 1
+
+    def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
+        return before.nan_to_num(0.0) + 1.0
+
+    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+        return Choice(highest(-description[:, 0].nan_to_num(0.0), budget))
+
+
+def first(count: int, start: int = 0) -> Selection:
+    return Selection.unweighted(np.arange(start, start + count))
+
+
+def state_of(trained) -> dict[str, torch.Tensor]:
+    return trained.module.state_dict()
+
+
+@pytest.mark.parametrize("mode", ["batch_then_sample", "sample_then_batch"])
+def test_choosing_everything_is_training_on_everything_to_the_bit(mode: str) -> None:
+    world = table(128)
+    plain = trainer_of(world).fit(first(128), None, last_key=127)
+    chosen = trainer_of(world).fit(first(128), None, last_key=127, downsampler=Hardest(ratio=1.0, mode=mode))
+    if mode == "batch_then_sample":  # within a batch the order is that of the scores' positions
+        assert chosen.num_optimizer_steps == plain.num_optimizer_steps
+    for name, tensor in state_of(plain).items():
+        assert torch.equal(tensor, state_of(chosen)[name])
+    assert chosen.uses["num_uses"].tolist() == [2] * 128
+
+
+@pytest.mark.parametrize("policy", [Hardest, Weighted])
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_batch_then_sample_is_the_hand_written_loop(policy: type[Hardest], accumulate: int) -> None:
+    """Pools of B / ratio; what is chosen waits until it fills a step; the rest of the last pools makes the last one."""
+    world, size, ratio, batch_size = numbers(190), 190, 0.3, 10
+    trainer = trainer_of(world, LINEAR, batch_size=batch_size, accumulate=accumulate)
+    start = trainer.fit(first(10), None, last_key=9)
+    rng = np.random.default_rng(0)
+    given_weights = rng.random(size).astype(np.float32)
+    trained = trainer.fit(
+        Selection(np.arange(size), given_weights), start, last_key=size - 1, downsampler=policy(ratio=ratio)
+    )
+
+    module = start.module
+    rows = start.preprocessor.transform({"numeric": world[1].columns["numeric"][:size]})["numeric"]
+    x, y = torch.from_numpy(rows), torch.from_numpy(world[1].labels[:size])
+    w = torch.from_numpy(given_weights)
+    order = TrainingPlan(size, TrainingConfig(), 0, size - 1)
+    pool, waiting, uses, sums, steps = round(batch_size / ratio), [], np.zeros(size, int), np.zeros(size), 0
+    for epoch in range(2):
+        positions = order.permutation(epoch, size)
+        for start_at in range(0, size, pool):
+            members = positions[start_at : start_at + pool]
+            losses = nn.functional.cross_entropy(module(x[members]), y[members], reduction="none")
+            budget = max(1, int(0.3 * len(members) + 1e-9))
+            best = np.sort(np.argsort(-losses.detach().numpy(), kind="stable")[:budget])
+            own = np.arange(1, budget + 1) * budget / len(members) if policy is Weighted else np.ones(budget)
+            waiting += [(members[at], float(w[members[at]]) * weight) for at, weight in zip(best, own, strict=True)]
+            last = epoch == 1 and start_at + pool >= size
+            while len(waiting) >= batch_size * accumulate or (last and waiting):
+                step, waiting = waiting[: batch_size * accumulate], waiting[batch_size * accumulate :]
+                at, weights = [one for one, _ in step], torch.tensor([weight for _, weight in step])
+                module.zero_grad()
+                losses = nn.functional.cross_entropy(module(x[at]), y[at], reduction="none")
+                ((losses * weights).sum() / len(at)).backward()
+                with torch.no_grad():
+                    for parameter in module.parameters():
+                        parameter -= 0.1 * parameter.grad
+                np.add.at(uses, at, 1)  # the last pool of an epoch and the first of the next may meet in a step
+                np.add.at(sums, at, weights.numpy())
+                steps += 1
+    for name, expected in module.state_dict().items():
+        torch.testing.assert_close(state_of(trained)[name], expected, rtol=1e-4, atol=1e-6)
+    assert trained.num_optimizer_steps == steps
+    assert trained.uses["num_uses"].tolist() == uses.tolist()
+    np.testing.assert_allclose(trained.uses["sum_of_weights"], sums, rtol=1e-5)
+    assert trained.num_scored == 2 * size
+    assert trained.backward_passes == uses.sum()
+    assert trained.forward_passes == 2 * size + uses.sum()
+
+
+@pytest.mark.parametrize(("period", "scorings"), [(0, [0]), (1, [0, 1, 2, 3, 4]), (2, [0, 2, 4]), (3, [0, 3])])
+def test_sample_then_batch_scores_every_period(period: int, scorings: list[int]) -> None:
+    asked: list[int] = []
+
+    class Watched(Weighted):
+        def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+            asked.append(epoch)
+            assert (len(description), budget, num_epochs) == (100, 25, 5)
+            return super().choose(description, labels, budget, epoch=epoch, num_epochs=num_epochs, random=random)
+
+    trainer = trainer_of(table(100), epochs=5)
+    trained = trainer.fit(first(100), None, last_key=99, downsampler=Watched(mode="sample_then_batch", period=period))
+    assert asked == scorings
+    assert trained.num_scored == 100 * len(scorings)
+    assert trained.uses["num_uses"].sum() == trained.backward_passes == 25 * 5
+    assert trained.uses["sum_of_weights"].sum() == pytest.approx(5 * sum(range(1, 26)) * 25 / 100)
+
+
+def test_sample_then_batch_trains_on_the_highest_scores_of_the_model_as_it_is() -> None:
+    world = numbers(120)
+    trainer = trainer_of(world, LINEAR, epochs=1)
+    start = trainer.fit(first(30), None, last_key=29)
+    trained = trainer.fit(first(120), start, last_key=119, downsampler=Hardest(ratio=0.5, mode="sample_then_batch"))
+    rows = start.preprocessor.transform({"numeric": world[1].columns["numeric"][:120]})["numeric"]
+    with torch.no_grad():
+        logits = start.module(torch.from_numpy(rows))
+    losses = nn.functional.cross_entropy(logits, torch.from_numpy(world[1].labels[:120]), reduction="none").numpy()
+    assert set(np.flatnonzero(trained.uses["num_uses"])) == set(np.argsort(-losses)[:60])
+
+
+def test_scoring_leaves_the_model_and_its_randomness_as_they_are() -> None:
+    """A policy that chooses all and one that was never asked: dropout and batch statistics come out the same."""
+    world = numbers(96)
+    model = {"_target_": "worlds.WithNorm"}
+    plain = trainer_of(world, model).fit(first(96), None, last_key=95)
+    scored = trainer_of(world, model).fit(
+        first(96), None, last_key=95, downsampler=Hardest(ratio=1.0, mode="sample_then_batch")
+    )
+    for name, tensor in state_of(plain).items():
+        assert torch.equal(tensor, state_of(scored)[name]), name
+
+
+def test_what_is_recorded_is_carried_on_saved_and_dropped_with_its_samples(tmp_path) -> None:
+    world = table(200)
+    trainer = trainer_of(world, epochs=1)
+    options = {"ratio": 0.5, "mode": "sample_then_batch"}
+    a = trainer.fit(first(40), None, last_key=39, downsampler=Least(**options))
+    assert a.records is not None
+    assert a.num_scored == 0
+    assert a.records.keys.tolist() == list(range(20))  # of equal ones the first
+    trainer.save(a, tmp_path / "a")
+    for parent in (a, trainer_of(world, epochs=1).load(tmp_path / "a")):
+        b = trainer.fit(first(60, 10), parent, last_key=69, downsampler=Least(**options), oldest_key=10)
+        assert b.records is not None
+        assert b.records.keys.tolist() == list(range(10, 50))
+        assert b.records.values.ravel().tolist() == [1.0] * 40
+        assert np.flatnonzero(b.uses["num_uses"]).tolist() == list(range(10, 40))  # those not trained on before
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize("mode", ["batch_then_sample", "sample_then_batch"])
+def test_other_precisions_are_scored_and_trained(precision: str, mode: str) -> None:
+    trained = trainer_of(table(100), precision=precision).fit(
+        first(100), None, last_key=99, downsampler=Weighted(mode=mode)
+    )
+    assert trained.backward_passes == 50
+    assert all(torch.isfinite(tensor).all() for tensor in state_of(trained).values())
+
+
+plans = st.fixed_dictionaries(
+    {
+        "num_samples": st.integers(1, 80),
+        "batch_size": st.integers(1, 12),
+        "epochs": st.integers(1, 4),
+        "ratio": st.floats(0.05, 1.0),
+        "mode": st.sampled_from(["batch_then_sample", "sample_then_batch"]),
+        "period": st.integers(0, 3),
+        "accumulate": st.integers(1, 3),
+    }
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(plans)
+def test_steps_and_samples_are_planned_as_they_come(options: dict) -> None:
+    policy = Hardest(ratio=options["ratio"], mode=options["mode"], period=options["period"])
+    trainer = trainer_of(
+        numbers(80),
+        LINEAR,
+        epochs=options["epochs"],
+        batch_size=options["batch_size"],
+        accumulate=options["accumulate"],
+    )
+    size = options["num_samples"]
+    planned = trainer.plan(size, policy, last_key=size - 1)
+    trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=policy)
+    assert trained.num_optimizer_steps == planned.num_steps
+    assert trained.backward_passes == planned.num_trained == trained.uses["num_uses"].sum()
+
+
+@settings(max_examples=25, deadline=None)
+@given(plans, st.floats(0.0, 3000.0))
+def test_a_budget_of_sample_passes_is_used_up_within_a_batch(options: dict, passes: float) -> None:
+    """One batch, or pool, is the least; a scoring of the whole set may find nothing left to train on."""
+    size = options["num_samples"]
+    policy = Hardest(ratio=options["ratio"], mode=options["mode"], period=options["period"])
+    trainer = trainer_of(numbers(80), LINEAR, batch_size=options["batch_size"])
+    for chosen in (policy, None):
+        trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=chosen, passes=passes)
+        used = trained.forward_passes + 2 * trained.backward_passes
+        scored = size if chosen is not None else 0
+        slack = scored + TRAINED * options["batch_size"]
+        assert passes - slack <= used <= max(passes, 1) + slack
+
+
+def test_a_budget_of_samples_is_that_of_what_is_trained_on() -> None:
+    config = TrainingConfig(num_samples=1000, batch_size=10)
+    assert amounts(400, config, Hardest(ratio=0.25), seed=0, last_key=0).num_trained == 1000
+    later = amounts(400, config, Hardest(ratio=0.25, mode="sample_then_batch"), seed=0, last_key=0)
+    assert (later.num_trained, later.num_epochs) == (1000, 10)
+
+
+def test_a_number_of_samples_is_spread_over_the_pools() -> None:
+    trained = trainer_of(table(200), epochs=1, batch_size=10).fit(
+        first(200), None, last_key=199, downsampler=Hardest(size=50)
+    )
+    assert trained.backward_passes == 50
+    assert trained.num_optimizer_steps == math.ceil(50 / 10)
