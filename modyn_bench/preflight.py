@@ -21,7 +21,7 @@ from modyn_bench.commands.messages import listed, nearest, refers
 from modyn_bench.commands.schema import build, check_value
 from modyn_bench.commands.targets import check_imported, check_read
 from modyn_bench.config import SECTIONS, EvaluationConfig
-from modyn_bench.errors import DataError, RequestError
+from modyn_bench.errors import DataError, RequestError, relocate
 from modyn_bench.runs.identity import NOT_EVALUATION
 
 SCALARS: dict[str, Any] = {"seed": int, "root": str, "data_dir": str | None}
@@ -297,8 +297,6 @@ def _told(name: str, node: Mapping[str, Any], place: str, message: str) -> str:
     A trigger takes itself for ``trigger``, wherever it stands, and a part, such as a decision, for the part of one.
     """
     from omegaconf import OmegaConf
-
-    from modyn_bench.triggers.base import relocate
 
     node = OmegaConf.select(OmegaConf.create({name: dict(node)}), place) or node
     if name == "trigger":

@@ -14,16 +14,12 @@ The result may not depend on how the stream is cut into arrivals.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.errors import RequestError
 from modyn_bench.state import Stateful
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, IntArray, TriggerRecord
 
@@ -128,41 +124,3 @@ class Trigger(Stateful, ABC):
 
         Updates state only: no model runs here.
         """
-
-
-def relocate(message: str, place: str) -> str:
-    """Rewrite a message of a policy, which takes itself for ``trigger``, to where the policy stands.
-
-    Example:
-        >>> relocate("trigger.interval=0 must be at least 1", "trigger.members.drift")
-        'trigger.members.drift.interval=0 must be at least 1'
-        >>> relocate("use trigger/decision=threshold", "trigger.members.drift")
-        'use trigger/decision@trigger.members.drift.decision=threshold'
-    """
-    if place == "trigger":
-        return message
-    message = re.sub(r"(?<![\w.])trigger\.", lambda _: f"{place}.", message)
-    return re.sub(r"(?<!\w)trigger/(\w+)=", lambda part: f"{part[0][:-1]}@{place}.{part[1]}=", message)
-
-
-@contextmanager
-def placed(place: str) -> Iterator[None]:
-    """Let what is wrong with a policy inside another be told of where it stands, such as ``trigger.members.drift``.
-
-    Raises:
-        RequestError: The policy's, rewritten.
-    """
-    try:
-        yield
-    except RequestError as error:
-        raise RequestError(relocate(str(error), place)) from None
-
-
-def check_part(key: str, part: object, kind: type, example: str) -> None:
-    """Check that a part of a policy was made, and not merely named.
-
-    Raises:
-        RequestError: If it is something else than ``None`` or of the kind.
-    """
-    if part is not None and not isinstance(part, kind):
-        raise RequestError(f"{key}={part!r} is no {kind.__name__}: choose one as in {example}")

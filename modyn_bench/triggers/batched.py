@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
-from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View, check_part, placed
+from modyn_bench.errors import RequestError, check_part, placed
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
 Window: TypeAlias = Any

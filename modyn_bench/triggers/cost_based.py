@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.threshold import Threshold
-from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.errors import RequestError, check_part
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.costs import TrainingCosts
 from modyn_bench.types import Decision, TriggerRecord

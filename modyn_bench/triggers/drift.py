@@ -16,9 +16,9 @@ from modyn_bench.drift.base import Distance, Reads
 from modyn_bench.drift.mmd import Mmd
 from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
-from modyn_bench.errors import ContractError, RequestError
+from modyn_bench.errors import ContractError, RequestError, check_part, placed
 from modyn_bench.seeding import derive, priorities
-from modyn_bench.triggers.base import Trigger, View, check_part, placed
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.triggers.windows import DetectionWindows

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from modyn_bench.errors import RequestError
-from modyn_bench.triggers.base import Trigger, View, check_part, placed
+from modyn_bench.errors import RequestError, check_part, placed
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 

@@ -9,9 +9,9 @@ import numpy as np
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.rolling_quantile import RollingQuantile
 from modyn_bench.decisions.threshold import Threshold
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import RequestError, check_part
 from modyn_bench.metrics import HIGHER_IS_BETTER
-from modyn_bench.triggers.base import Trigger, View, check_part
+from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.forecasts import FORECASTS, forecast_next
 from modyn_bench.triggers.monitoring import Monitor, check_expected_accuracy, check_trigger_metric
