@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modyn_bench.types import IntArray
 
@@ -58,22 +59,67 @@ def proportional_shares(counts: IntArray, budget: int) -> IntArray:
     return shares
 
 
+def equal_shares(counts: IntArray, budget: int, generator: np.random.Generator) -> IntArray:
+    r"""Give every group the same number of samples, :math:`\min(\min_g c_g, \lfloor \text{budget} / G \rfloor)`, (g,).
+
+    Groups without samples do not count. A budget below one each is divided as ``fair_shares`` does.
+
+    Example:
+        >>> equal_shares(np.array([10, 0, 100]), 60, np.random.default_rng(0)).tolist()
+        [10, 0, 10]
+    """
+    counts = np.asarray(counts, dtype=np.int64)
+    present = counts[counts > 0]
+    if budget < len(present):
+        return fair_shares(counts, budget, generator)
+    level = min(int(present.min()), budget // len(present)) if len(present) else 0
+    return np.minimum(counts, level)
+
+
 def draw_from_groups(groups: IntArray, shares: IntArray, generator: np.random.Generator) -> IntArray:
     """Draw each group's share uniformly without replacement, and return the positions in order, shape (Σ shares,).
+
+    Takes as long for many groups as for few.
 
     Args:
         groups: The group of each sample, from 0, shape (n,).
         shares: How many to draw of each group, shape (g,); at most as many as it has.
         generator: Draws.
     """
-    small = groups.astype(np.uint16) if len(shares) <= np.iinfo(np.uint16).max else groups  # sorts ten times as fast
-    order = np.argsort(small, kind="stable")
     counts = np.bincount(groups, minlength=len(shares))
-    ends = np.cumsum(counts)
+    left_out = 2 * shares > counts  # of these groups it is faster to draw who does not come
+    drawn = _draw_places(counts, np.where(left_out, counts - shares, shares), generator)
+    drawn ^= np.repeat(left_out, counts)
     taken = np.zeros(len(groups), dtype=bool)
-    for group in np.flatnonzero(shares):
-        members = order[ends[group] - counts[group] : ends[group]]
-        if shares[group] < len(members):
-            members = members[generator.choice(len(members), size=shares[group], replace=False, shuffle=False)]
-        taken[members] = True
+    taken[_order(groups, len(shares))[drawn]] = True
     return np.flatnonzero(taken)
+
+
+def _draw_places(counts: IntArray, shares: IntArray, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw each group's share of the places that the groups fill one after another, shape (Σ counts,).
+
+    Draws with replacement until every group has as many different places as it should, which are then uniform.
+    """
+    starts = np.cumsum(counts) - counts
+    drawn = np.zeros(int(counts.sum()), dtype=bool)
+    owners = np.empty(len(drawn), dtype=np.int64 if len(drawn) >= 2**31 else np.int32)
+    missing = np.repeat(np.arange(len(counts)), shares)  # one entry for each place that a group is to get
+    while len(missing):
+        places = starts[missing] + generator.integers(counts[missing])
+        numbers = np.arange(len(places), dtype=owners.dtype)
+        owners[places] = numbers
+        new = (owners[places] == numbers) & ~drawn[places]  # a place that was drawn twice is new once
+        drawn[places[new]] = True
+        missing = missing[~new]
+    return drawn
+
+
+def _order(groups: IntArray, num_groups: int) -> IntArray:
+    """Return the positions of samples, group after group, shape (n,): sorted by 16 bits at a time, the low ones first.
+
+    Sorts of so few bits are linear in the number of samples.
+    """
+    order = np.argsort(groups.astype(np.uint16), kind="stable")
+    for shift in range(16, max(num_groups - 1, 0).bit_length(), 16):
+        order = order[np.argsort((groups[order] >> shift).astype(np.uint16), kind="stable")]
+    return order
