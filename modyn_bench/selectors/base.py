@@ -125,7 +125,7 @@ class Selector(Stateful, ABC):
         self.limit_by = limit_by
         self.warmup_triggers = warmup_triggers
         self.first_key: int | None = None
-        self.boundaries: list[int] = []  # labelled_until at the last history + 1 trainings, oldest first
+        self.boundaries: list[int] = []  # labelled_until at the last history + 1 trainings (all: 1), oldest first
         self.num_trained = 0  # triggers that trained
 
     @property
@@ -157,6 +157,10 @@ class Selector(Stateful, ABC):
     def select(self, context: SelectionContext) -> Selection:
         """Choose the trigger training set. It may be empty: then nothing is trained. Changes no state."""
 
+    def select_all(self, context: SelectionContext) -> Selection:
+        """Return the whole scope, cut to the limit: what a warm-up trains on."""
+        return Selection.unweighted(self.within_limit(context))
+
     def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
         """Move the scope on, if the trigger trained a model.
 
@@ -167,17 +171,26 @@ class Selector(Stateful, ABC):
         if record.model is None:
             return
         self.num_trained += 1
-        if self.history != "all":
-            self.boundaries = [*self.boundaries, record.labelled_until][-(self.history + 1) :]
+        kept = 1 if self.history == "all" else self.history + 1
+        self.boundaries = [*self.boundaries, record.labelled_until][-kept:]
 
     def scope(self, context: SelectionContext) -> range:
         """Return the keys to choose from: consecutive, labelled, within the history."""
         if self.first_key is None:
             return range(0)
-        start = self.first_key
+        return range(self.scope_start, max(self.scope_start, context.num_labelled))
+
+    @property
+    def scope_start(self) -> int:
+        """The first key of the scope."""
         if self.history != "all" and len(self.boundaries) == self.history + 1:
-            start = max(start, self.boundaries[0])
-        return range(start, max(start, context.num_labelled))
+            return self.boundaries[0]
+        return self.first_key or 0
+
+    @property
+    def new_start(self) -> int:
+        """The first key that is new since the last training."""
+        return self.boundaries[-1] if self.boundaries else self.first_key or 0
 
     def within_limit(self, context: SelectionContext) -> IntArray:
         """Return the keys of the scope, cut to the limit, in order."""
@@ -201,6 +214,13 @@ def as_keys(scope: range) -> IntArray:
 
 def draw(generator: np.random.Generator, scope: range, size: int) -> IntArray:
     """Draw ``size`` keys of a scope uniformly without replacement, sorted, shape (size,)."""
+    if size == len(scope):
+        return as_keys(scope)
     chosen = generator.choice(len(scope), size=size, replace=False, shuffle=False)
     chosen.sort()
     return chosen.astype(np.int64, copy=False) + scope.start
+
+
+def draw_keys(generator: np.random.Generator, keys: IntArray, size: int) -> IntArray:
+    """Draw ``size`` of some keys (n,) that are sorted, uniformly without replacement, sorted, shape (size,)."""
+    return keys[draw(generator, range(len(keys)), size)]

@@ -10,7 +10,7 @@ from modyn_bench.types import IntArray, Selection
 
 
 class Presampler(Selector):
-    """Selects a share of the scope, at most ``limit``; all of it, up to the limit, during the warm-up.
+    """Selects a share of the scope, at most ``limit``; all of it during the warm-up, or ``limit`` of it drawn alike.
 
     Args:
         ratio: Share of the scope, a fraction in (0, 1].
@@ -35,16 +35,32 @@ class Presampler(Selector):
         super().__init__(history=history, limit=limit, warmup_triggers=warmup_triggers)
         self.share = Share(ratio, size)
 
+    @property
+    def fills_budget(self) -> bool:
+        """Whether the policy always selects its whole budget."""
+        return True
+
     def select(self, context: SelectionContext) -> Selection:
         """Return the policy's share of the scope, or all of it during the warm-up."""
+        if self.warming_up:
+            return self.select_all(context)
         scope = self.scope(context)
-        budget = len(scope) if self.warming_up else self.share.of(len(scope))
-        if self.limit is not None:
-            budget = min(budget, self.limit)
+        budget = self._limited(self.share.of(len(scope)))
+        if not budget or (budget == len(scope) and self.fills_budget):
+            return Selection.unweighted(as_keys(scope))
+        return Selection.unweighted(self.presample(scope, budget, context))
+
+    def select_all(self, context: SelectionContext) -> Selection:
+        """Return the whole scope, or as much of it as the limit allows, drawn as always."""
+        scope = self.scope(context)
+        budget = self._limited(len(scope))
         if budget == len(scope):
             return Selection.unweighted(as_keys(scope))
         return Selection.unweighted(self.presample(scope, budget, context))
 
+    def _limited(self, budget: int) -> int:
+        return budget if self.limit is None else min(budget, self.limit)
+
     @abstractmethod
     def presample(self, scope: range, budget: int, context: SelectionContext) -> IntArray:
-        """Choose keys of the scope, distinct and in order, at most as many as the budget, which is smaller than it."""
+        """Choose keys of the scope, which is not empty: distinct, in order, and at most as many as the budget."""

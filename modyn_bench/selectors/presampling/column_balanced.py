@@ -1,0 +1,96 @@
+"""Train on as many samples of every value of a column."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modyn_bench.errors import RequestError
+from modyn_bench.selectors.base import History, SelectionContext
+from modyn_bench.selectors.presampling.balanced import Balanced
+from modyn_bench.types import IntArray
+
+BINNINGS = ("quantile", "width")
+
+
+class ColumnBalanced(Balanced):
+    """Select from every value of one of the dataset's columns, or every bin of values, as evenly as sizes allow.
+
+    Bins are made of the scope. Those of equal ``width`` make rare values as frequent as common ones. ``quantile`` bins
+    hold equally many samples but for ties, so that balancing them is stratified sampling. A missing number is a group
+    of its own.
+
+    Args:
+        column: The column's name in the source.
+        bins: For numbers: into how many bins the values go; ``None``: every distinct value is a group.
+        binning: ``quantile`` or ``width``.
+
+    Raises:
+        RequestError: If an option is out of range.
+
+    Example:
+        >>> into_bins(np.array([0.0, 1.0, 9.0, np.nan, 10.0]), 2, "width").tolist()
+        [0, 0, 1, 2, 1]
+    """
+
+    name = "column_balanced"
+
+    def __init__(
+        self,
+        column: str | None = None,
+        *,
+        bins: int | None = None,
+        binning: str = "quantile",
+        ratio: float = 0.25,
+        size: int | None = None,
+        fill: str = "exact",
+        history: History = 0,
+        limit: int | None = None,
+        warmup_triggers: int = 0,
+    ) -> None:
+        super().__init__(
+            ratio=ratio, size=size, fill=fill, history=history, limit=limit, warmup_triggers=warmup_triggers
+        )
+        if bins is not None and bins < 2:
+            raise RequestError(f"selector.bins={bins} must be at least 2, or null for a group per value")
+        if binning not in BINNINGS:
+            raise RequestError(f"selector.binning={binning!r} must be {' or '.join(BINNINGS)}")
+        self.column = column
+        self.bins = bins
+        self.binning = binning
+
+    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+        """Check that there is such a column."""
+        if self.column not in columns:
+            known = f"must be one of the dataset's: {', '.join(columns)}" if columns else "cannot be: it has none"
+            raise RequestError(f"selector.column={self.column or 'null'} {known}")
+
+    def groups(self, keys: IntArray, context: SelectionContext) -> IntArray:
+        """Return the number of each key's value or bin."""
+        assert self.column is not None
+        values = context.column(self.column, keys)
+        return by_value(values) if self.bins is None else into_bins(values, self.bins, self.binning)
+
+
+def by_value(values: NDArray[Any]) -> IntArray:
+    """Number the distinct of some values (n,), missing ones among them, by where they come first, shape (n,)."""
+    import pandas as pd
+
+    return pd.factorize(values, use_na_sentinel=False)[0].astype(np.int64, copy=False)
+
+
+def into_bins(values: NDArray[Any], num_bins: int, binning: str) -> IntArray:
+    """Return the bin of each number, and behind the last bin those that are missing, shape (n,)."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return np.zeros(len(values), dtype=np.int64)
+    inner = np.arange(1, num_bins) / num_bins
+    if binning == "quantile":
+        edges = np.quantile(known, inner)
+    else:
+        edges = known.min() + inner * (float(known.max()) - float(known.min()))
+    bins = np.searchsorted(edges, values, side="left")
+    bins[np.isnan(values)] = num_bins
+    return bins

@@ -1,0 +1,107 @@
+"""Policies that take turns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from modyn_bench.errors import RequestError, check_part
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.types import Arrivals, Selection, TriggerRecord
+
+if TYPE_CHECKING:
+    from modyn_bench.selectors.downsampling.base import Downsampler
+
+
+class Schedule(Selector):
+    r"""Select by one policy after another: each takes over after its number of trainings.
+
+    The active one is that with the largest :math:`\text{after}_i` not above the number of trainings so far. All take
+    the stream and are told of every trigger, so that histories, passes and warm-ups go back to the start of the run.
+
+    Args:
+        policies: Policies by name.
+        after: The number of trainings after which each takes over, by name; the one that is not named here begins.
+
+    Raises:
+        RequestError: If it is not clear which policy begins, or which is next.
+
+    Example:
+        >>> from modyn_bench.selectors.new_data import NewData
+        >>> turns = Schedule({"early": NewData(history="all"), "late": NewData(history=1)}, after={"late": 2})
+        >>> turns.num_trained = 2
+        >>> turns.active.history
+        1
+
+    Reference:
+        Böther et al., Modyn: Data-Centric Machine Learning Pipeline Orchestration, SIGMOD 2025, section 3.
+
+    Deviation:
+        The reference schedules downsamplings alone.
+    """
+
+    name = "schedule"
+    state_fields = (*Selector.state_fields, "policies")
+
+    def __init__(self, policies: Mapping[str, Selector], *, after: Mapping[str, int]) -> None:
+        super().__init__()
+        for name, policy in policies.items():
+            check_part(f"selector.policies.{name}", policy, Selector, f"selector@selector.policies.{name}=uniform")
+        _check_turns(policies, after)
+        self.policies = dict(policies)
+        self.starts = {name: after.get(name, 0) for name in policies}
+
+    @property
+    def active(self) -> Selector:
+        """The policy whose turn it is."""
+        begun = (name for name, start in self.starts.items() if start <= self.num_trained)
+        return self.policies[max(begun, key=lambda name: self.starts[name])]
+
+    @property
+    def downsampler(self) -> Downsampler | None:
+        """That of the active policy."""
+        return self.active.downsampler
+
+    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+        """Check every policy."""
+        for policy in self.policies.values():
+            policy.check_dataset(columns=columns)
+
+    def consume(self, part: Arrivals) -> None:
+        """Let every policy take the samples."""
+        super().consume(part)
+        for policy in self.policies.values():
+            policy.consume(part)
+
+    def select(self, context: SelectionContext) -> Selection:
+        """Ask the active policy."""
+        return self.active.select(context)
+
+    def select_all(self, context: SelectionContext) -> Selection:
+        """Ask the active policy."""
+        return self.active.select_all(context)
+
+    def scope(self, context: SelectionContext) -> range:
+        """Return the active policy's scope."""
+        return self.active.scope(context)
+
+    def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
+        """Tell every policy."""
+        super().on_trigger(record, selection)
+        for policy in self.policies.values():
+            policy.on_trigger(record, selection)
+
+
+def _check_turns(policies: Mapping[str, Selector], after: Mapping[str, int]) -> None:
+    """Check that one policy begins, and that no two take over together."""
+    for name, start in after.items():
+        if name not in policies:
+            raise RequestError(f"selector.after.{name} must be one of the policies: {', '.join(policies)}")
+        if isinstance(start, bool) or not isinstance(start, int) or start < 1:
+            raise RequestError(f"selector.after.{name}={start!r} must be a number of trainings, at least 1")
+        if list(after.values()).count(start) > 1:
+            raise RequestError(f"selector.after.{name}={start} must differ from that of any other policy")
+    first = [name for name in policies if name not in after]
+    if len(first) != 1:
+        found = f"but these are: {', '.join(first)}" if first else "but all have one"
+        raise RequestError(f"selector.after={dict(after)} must leave out one policy, which begins, {found}")
