@@ -23,7 +23,10 @@ class NamedColumns:
     def __init__(self, schema: Schema, split: Split) -> None:
         self._split = split
         self._places = {
-            name: (column.name, place) for column in schema.inputs for place, name in enumerate(column.names)
+            name: (column.name, place)
+            for column in schema.inputs
+            if column.kind in ("numeric", "categorical")
+            for place, name in enumerate(column.names)
         }
 
     @property

@@ -64,8 +64,8 @@ class ColumnBalanced(Balanced):
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check that there is such a column."""
         if self.column not in columns:
-            known = f"must be one of the dataset's: {', '.join(columns)}" if columns else "cannot be: it has none"
-            raise RequestError(f"selector.column={self.column or 'null'} {known}")
+            known = f"it must be one of {', '.join(columns)}" if columns else "it has none of numbers or categories"
+            raise RequestError(f"selector.column={self.column or 'null'} is no column of the dataset: {known}")
 
     def groups(self, keys: IntArray, context: SelectionContext) -> IntArray:
         """Return the number of each key's value or bin."""
