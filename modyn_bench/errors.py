@@ -23,13 +23,13 @@ class ContractError(RuntimeError):
     """A policy broke its contract, for instance by a decision that does not advance; the message names it."""
 
 
-def check_part(key: str, part: object, kind: type, example: str) -> None:
+def check_part(key: str, part: object, kind: type, example: str, *, needed: bool = False) -> None:
     """Check that a part of a policy was made, and not merely named.
 
     Raises:
-        RequestError: If it is something else than ``None`` or of the kind.
+        RequestError: If it is not of the kind, ``None`` excepted where the part is not needed.
     """
-    if part is not None and not isinstance(part, kind):
+    if (part is not None or needed) and not isinstance(part, kind):
         raise RequestError(f"{key}={part!r} is no {kind.__name__}: choose one as in {example}")
 
 

@@ -3,21 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from found import concrete_classes
 from hypothesis import given
 from hypothesis import strategies as st
+from selecting import Halving, Steps, arrivals, context, record, run, saved, steps
 
 from modyn_bench import selectors
-from modyn_bench.bookkeeping import check_selection
 from modyn_bench.errors import RequestError
-from modyn_bench.seeding import derive
-from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
+from modyn_bench.selectors.base import Selector
+from modyn_bench.selectors.coreset import Coreset
+from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.new_data import NewData
+from modyn_bench.selectors.presampling.class_balanced import ClassBalanced
+from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced
+from modyn_bench.selectors.presampling.freshness import Freshness
+from modyn_bench.selectors.presampling.recency import Recency
+from modyn_bench.selectors.presampling.replay import Replay
+from modyn_bench.selectors.presampling.reservoir import Reservoir
+from modyn_bench.selectors.presampling.schedule import Schedule
+from modyn_bench.selectors.presampling.trigger_balanced import TriggerBalanced
 from modyn_bench.selectors.presampling.uniform import Uniform
-from modyn_bench.types import Arrivals, ModelRecord, Selection, TriggerRecord
+from modyn_bench.selectors.presampling.uniform_no_replacement import UniformNoReplacement
+
+SHARES: dict[str, Callable[..., Selector]] = {  # what all presampling of a share of the scope has in common
+    "uniform": Uniform,
+    "uniform_no_replacement": UniformNoReplacement,
+    "class_balanced": ClassBalanced,
+    "trigger_balanced": TriggerBalanced,
+    "column_balanced": lambda **options: ColumnBalanced("size", **options),
+    "column_balanced_bins": lambda **options: ColumnBalanced("size", bins=2, **options),
+    "column_balanced_width": lambda **options: ColumnBalanced("size", bins=2, binning="width", **options),
+    "recency": lambda **options: Recency("5s", **options),
+}
 
 SELECTORS: dict[str, Callable[[], Selector]] = {
     "new_data": NewData,
@@ -25,57 +46,43 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
     "new_data_all": lambda: NewData(history="all"),
     "newest": lambda: NewData(history="all", limit=3),
     "uniform_limit": lambda: NewData(history="all", limit=3, limit_by="uniform"),
+    "balanced_limit": lambda: NewData(history="all", limit=3, limit_by="balanced"),
     "uniform": lambda: Uniform(ratio=0.5),
     "uniform_history": lambda: Uniform(ratio=0.3, history=1, limit=4, warmup_triggers=1),
+    "no_replacement_new": UniformNoReplacement,
+    "class_balanced_equal": lambda: ClassBalanced(ratio=0.7, fill="equal", history=1),
+    "trigger_balanced_equal": lambda: TriggerBalanced(ratio=1, fill="equal", warmup_triggers=1),
+    "freshness": Freshness,
+    "freshness_limit": lambda: Freshness(0.3, limit=4),
+    "reservoir": lambda: Reservoir(3),
+    "buffer": lambda: Reservoir(3, with_new=False),
+    "replay": lambda: Replay(0.5),
+    "replay_history": lambda: Replay(3, history=2, limit=5),
+    "schedule": lambda: Schedule(
+        {
+            "passes": UniformNoReplacement(history="all"),
+            "all": NewData(history=1),
+            "fresh": Freshness(limit=5),
+            "triggers": TriggerBalanced(ratio=0.5, history=2),
+        },
+        after={"triggers": 1, "all": 2, "passes": 3},
+    ),
+    "coreset": lambda: Coreset(UniformNoReplacement(history="all"), Halving(), warmup_triggers=1),
+    "coreset_schedule": lambda: Coreset(
+        Schedule({"a": Freshness(), "b": Replay()}, after={"b": 2}),
+        Schedule({"c": Halving(), "d": Halving(ratio=0.25)}, after={"c": 1}),
+    ),
 }
 
 
-def context(num_labelled: int, seed: int = 0) -> SelectionContext:
-    return SelectionContext(
-        trigger_index=0,
-        num_labelled=num_labelled,
-        generator=derive(seed, "selection", num_labelled),
-        labels=lambda keys: keys % 3,
-        timestamps=np.asarray,
-        seed=seed,
-        column=lambda name, keys: keys % 4,
-        train=no_second_model,
-    )
+def presampling(make: Callable[..., Selector], **options: Any) -> Callable[[], Selector]:
+    return lambda: make(**options)
 
 
-def no_second_model(name: str, selection: Selection, **options: object) -> SecondModel:
-    raise AssertionError(f"a second model {name} was asked for")
-
-
-def record(labelled_until: int, *, trained: bool) -> TriggerRecord:
-    model = ModelRecord(0, 0, None, 0, 0, 0, 1, 1, 1, 1.0, 1.0) if trained else None
-    return TriggerRecord(0, 0, 0, 0, 1, 1, 1, 0, labelled_until, model)
-
-
-def arrivals(start: int, stop: int) -> Arrivals:
-    keys = np.arange(start, stop)
-    return Arrivals(keys, keys, keys)
-
-
-Steps = list[tuple[int, int, bool]]
-steps = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6), st.booleans()), min_size=1, max_size=6)
-
-
-def run(selector: Selector, plan: Steps, first: int, restart: Callable[[], Selector] | None = None) -> list[Selection]:
-    """Replay a plan of (samples arriving, labels outstanding, whether the trigger trains)."""
-    arrived, labelled, selections = first, first, []
-    for count, outstanding, trained in plan:
-        selector.consume(arrivals(arrived, arrived + count))
-        arrived += count
-        labelled = max(labelled, arrived - outstanding)
-        selections.append(selector.select(context(labelled)))
-        check_selection(selections[-1], selector, first, labelled)
-        selector.on_trigger(record(labelled, trained=trained and len(selections[-1]) > 0), selections[-1])
-        if restart is not None:
-            other = restart()
-            other.load_state_dict(selector.state_dict())
-            selector = other
-    return selections
+for share, make in SHARES.items():
+    SELECTORS[f"{share}_all"] = presampling(make, ratio=0.5, history="all")
+    SELECTORS[f"{share}_1"] = presampling(make, ratio=0.4, history=1, limit=3, warmup_triggers=1)
+    SELECTORS[f"{share}_size"] = presampling(make, size=4, history=2)
 
 
 def scopes(plan: Steps, first: int, history: int | str) -> list[list[int]]:
@@ -101,27 +108,62 @@ def test_the_scope_is_the_definition(history: int | str, plan: Steps, first: int
 
 @given(plan=steps, limit=st.integers(1, 5))
 def test_the_limit_is_on_the_total(plan: Steps, limit: int) -> None:
-    newest = run(NewData(history="all", limit=limit), plan, 0)
-    drawn = run(NewData(history="all", limit=limit, limit_by="uniform"), plan, 0)
-    for selection, draw, scope in zip(newest, drawn, scopes(plan, 0, "all"), strict=True):
+    newest, *drawn = (
+        run(NewData(history="all", limit=limit, limit_by=by), plan) for by in ("newest", "uniform", "balanced")
+    )
+    for *draws, selection, scope in zip(*drawn, newest, scopes(plan, 0, "all"), strict=True):
         assert selection.keys.tolist() == scope[-limit:]
-        assert len(draw) == min(limit, len(scope))
-        assert set(draw.keys.tolist()) <= set(scope)
+        for draw in draws:
+            assert len(draw) == min(limit, len(scope))
+            assert set(draw.keys.tolist()) <= set(scope)
 
 
+@pytest.mark.parametrize("name", SHARES)
 @given(plan=steps, limit=st.integers(1, 5))
-def test_a_warm_up_keeps_to_the_limit(plan: Steps, limit: int) -> None:
-    chosen = run(Uniform(ratio=0.5, limit=limit, warmup_triggers=100, history="all"), plan, 0)
+def test_a_warm_up_takes_all_within_the_limit(name: str, plan: Steps, limit: int) -> None:
     sizes = [len(scope) for scope in scopes(plan, 0, "all")]
+    chosen = run(SHARES[name](warmup_triggers=100, history="all"), plan)
+    assert [len(selection) for selection in chosen] == sizes
+    chosen = run(SHARES[name](ratio=0.5, limit=limit, warmup_triggers=100, history="all"), plan)
     assert [len(selection) for selection in chosen] == [min(size, limit) for size in sizes]
 
 
+@pytest.mark.parametrize("history", [1, 2, "all"])
+@pytest.mark.parametrize("name", SHARES)
+@given(plan=steps, limit=st.integers(1, 5) | st.none(), ratio=st.sampled_from([0.1, 0.29, 0.5, 1.0]))
+def test_shares_fill_their_budget_from_the_scope(
+    name: str, history: int | str, plan: Steps, limit: int | None, ratio: float
+) -> None:
+    chosen = run(SHARES[name](ratio=ratio, limit=limit, history=history), plan)
+    for selection, scope in zip(chosen, scopes(plan, 0, history), strict=True):
+        budget = min(len(scope), max(1, int(ratio * len(scope) + 1e-9)), limit or len(scope))
+        assert len(selection) == budget
+        assert set(selection.keys.tolist()) <= set(scope)
+        assert (selection.weights == 1).all()
+
+
 @pytest.mark.parametrize("name", SELECTORS)
-@given(plan=steps, first=st.integers(0, 2))
-def test_restored_it_goes_on_the_same(name: str, plan: Steps, first: int) -> None:
+@given(plan=steps, first=st.integers(0, 2), chunk=st.integers(1, 4))
+def test_restored_and_cut_otherwise_it_goes_on_the_same(name: str, plan: Steps, first: int, chunk: int) -> None:
     straight = run(SELECTORS[name](), plan, first)
-    restored = run(SELECTORS[name](), plan, first, restart=SELECTORS[name])
+    restored = run(SELECTORS[name](), plan, first, restart=SELECTORS[name], chunk=chunk)
     assert [s.keys.tolist() for s in straight] == [s.keys.tolist() for s in restored]
+    assert [s.weights.tolist() for s in straight] == [s.weights.tolist() for s in restored]
+
+
+@pytest.mark.parametrize("name", sorted(set(SELECTORS) - {"new_data", "new_data_2"}))
+def test_a_state_does_not_grow_with_what_has_left_the_scope(name: str) -> None:
+    if SELECTORS[name]().history == "all":
+        return
+    selector = SELECTORS[name]()
+    sizes = []
+    for start in range(0, 2400, 80):
+        selector.consume(arrivals(start, start + 80))
+        selection = selector.select(context(start + 80))
+        selector.on_trigger(record(start + 80, trained=True), selection)
+        sizes.append(sum(map(len, saved(selector))))
+    if not isinstance(selector, (Schedule, Coreset)):
+        assert sizes[-1] <= sizes[9] + 10  # a digit more here and there
 
 
 @pytest.mark.parametrize("name", SELECTORS)
@@ -130,15 +172,6 @@ def test_nothing_labelled_selects_nothing(name: str) -> None:
     assert len(selector.select(context(0))) == 0
     selector.consume(arrivals(0, 5))
     assert len(selector.select(context(0))) == 0
-
-
-@given(st.integers(1, 300), st.floats(0.01, 1.0))
-def test_uniform_draws_the_ratio(size: int, ratio: float) -> None:
-    selector = Uniform(ratio=ratio)
-    selector.consume(arrivals(0, size))
-    selection = selector.select(context(size))
-    assert len(selection) == max(1, int(ratio * size + 1e-9))
-    assert selection.weights.tolist() == [1.0] * len(selection)
 
 
 def test_uniform_draws_every_key_equally_often() -> None:
@@ -164,7 +197,23 @@ def test_uniform_takes_all_during_its_warmup() -> None:
         (lambda: NewData(limit_by="oldest"), r"selector.limit_by='oldest'"),  # type: ignore[arg-type]
         (lambda: Uniform(ratio=0), r"selector.ratio=0"),
         (lambda: Uniform(ratio=1.5), r"selector.ratio=1.5"),
+        (lambda: Uniform(size=0), r"selector.size=0"),
         (lambda: Uniform(warmup_triggers=-1), r"selector.warmup_triggers=-1"),
+        (lambda: ClassBalanced(fill="half"), r"selector.fill='half'"),
+        (lambda: TriggerBalanced(history=0), r"selector.history=0"),
+        (lambda: ColumnBalanced("a", bins=1), r"selector.bins=1"),
+        (lambda: ColumnBalanced("a", binning="log"), r"selector.binning='log'"),
+        (lambda: ColumnBalanced("a").check_dataset(columns=("b", "c")), r"selector.column=a is no column .* b, c"),
+        (lambda: ColumnBalanced().check_dataset(columns=("b",)), r"selector.column=null is no column .* b"),
+        (lambda: ColumnBalanced("a").check_dataset(columns=()), r"selector.column=a is no column .* none"),
+        (lambda: Recency("soon"), r"selector.half_life='soon'"),
+        (lambda: Recency(0), r"selector.half_life=0"),
+        (lambda: Freshness(1), r"selector.fresh_ratio=1"),
+        (lambda: Freshness(0), r"selector.fresh_ratio=0"),
+        (lambda: Reservoir(0), r"selector.size=0"),
+        (lambda: Replay(history=0), r"selector.history=0"),
+        (lambda: Replay(0), r"selector.replay_ratio=0"),
+        (lambda: Replay(float("inf")), r"selector.replay_ratio=inf"),
     ],
 )
 def test_a_wrong_option_is_named(make: Callable[[], Selector], message: str) -> None:
@@ -173,4 +222,5 @@ def test_a_wrong_option_is_named(make: Callable[[], Selector], message: str) -> 
 
 
 def test_every_selector_is_held_to_the_contract():
-    assert {type(make()) for make in SELECTORS.values()} == set(concrete_classes(selectors, Selector))
+    found = [one for one in concrete_classes(selectors, Selector) if not issubclass(one, Downsampler)]
+    assert {type(make()) for make in SELECTORS.values()} == set(found)

@@ -46,7 +46,8 @@ class Schedule(Selector):
     def __init__(self, policies: Mapping[str, Selector], *, after: Mapping[str, int]) -> None:
         super().__init__()
         for name, policy in policies.items():
-            check_part(f"selector.policies.{name}", policy, Selector, f"selector@selector.policies.{name}=uniform")
+            example = f"selector@selector.policies.{name}=uniform"
+            check_part(f"selector.policies.{name}", policy, Selector, example, needed=True)
         _check_turns(policies, after)
         self.policies = dict(policies)
         self.starts = {name: after.get(name, 0) for name in policies}
@@ -102,6 +103,10 @@ def _check_turns(policies: Mapping[str, Selector], after: Mapping[str, int]) -> 
         if list(after.values()).count(start) > 1:
             raise RequestError(f"selector.after.{name}={start} must differ from that of any other policy")
     first = [name for name in policies if name not in after]
-    if len(first) != 1:
-        found = f"but these are: {', '.join(first)}" if first else "but all have one"
-        raise RequestError(f"selector.after={dict(after)} must leave out one policy, which begins, {found}")
+    if not first:
+        raise RequestError(f"selector.after={dict(after)} must leave out one of the policies, which begins")
+    if len(first) > 1:
+        raise RequestError(
+            f"selector.after={dict(after)} must leave out one policy, which begins, not {', '.join(first)}: give the "
+            f"others a number of trainings, as in +selector.after.{first[-1]}=5"
+        )

@@ -1,0 +1,122 @@
+"""Choose before the model is asked, and among that again while it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from modyn_bench.errors import RequestError, check_part
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.downsampling.base import Downsampler
+from modyn_bench.selectors.presampling.schedule import Schedule
+from modyn_bench.types import Arrivals, Selection, TriggerRecord
+
+
+class Coreset(Selector):
+    """Select by a presampling policy, whose selection a downsampling policy chooses among while the model is trained.
+
+    History and limit are those of the presampling. The downsampling may be a schedule of downsamplings, whose turns
+    count all trainings, those of the warm-up included.
+
+    Args:
+        presampling: Selects the trigger training set, and its weights.
+        downsampling: Chooses among it.
+        warmup_triggers: How many trainings at the start take the whole scope of the presampling, up to its limit, and
+            train on all of it.
+
+    Raises:
+        RequestError: If a part is of the wrong kind, or the downsampling has a scope of its own.
+
+    Reference:
+        Böther et al., Modyn: Data-Centric Machine Learning Pipeline Orchestration, SIGMOD 2025, section 3.
+
+    Deviation:
+        The reference trains second models during a warm-up that does not use them.
+    """
+
+    name = "coreset"
+    state_fields = (*Selector.state_fields, "presampling", "downsampling")
+
+    def __init__(self, presampling: Selector, downsampling: Selector, *, warmup_triggers: int = 0) -> None:
+        super().__init__(warmup_triggers=warmup_triggers)
+        _check_presampling(presampling)
+        for part in _downsamplings(downsampling):
+            _check_downsampling(part)
+        self.presampling = presampling
+        self.downsampling = downsampling
+
+    @property
+    def downsampler(self) -> Downsampler | None:
+        """The downsampling whose turn it is, once the warm-up is over."""
+        return None if self.warming_up else self._active
+
+    @property
+    def _active(self) -> Downsampler:
+        active = self.downsampling.active if isinstance(self.downsampling, Schedule) else self.downsampling
+        assert isinstance(active, Downsampler)
+        return active
+
+    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+        """Check both parts."""
+        self.presampling.check_dataset(columns=columns)
+        self.downsampling.check_dataset(columns=columns)
+
+    def consume(self, part: Arrivals) -> None:
+        """Let both parts take the samples."""
+        super().consume(part)
+        self.presampling.consume(part)
+        self.downsampling.consume(part)
+
+    def scope(self, context: SelectionContext) -> range:
+        """Return the presampling's scope."""
+        return self.presampling.scope(context)
+
+    def select(self, context: SelectionContext) -> Selection:
+        """Return what the presampling selects, with what the downsampling must know of it."""
+        if self.warming_up:
+            return self.select_all(context)
+        chosen = self.presampling.select(context)
+        if not len(chosen):
+            return chosen
+        prepared = self._active.prepare(chosen.keys, context)
+        kept = chosen.weights[np.searchsorted(chosen.keys, prepared.keys)]
+        return Selection(prepared.keys, prepared.weights * kept, prepared.columns)
+
+    def select_all(self, context: SelectionContext) -> Selection:
+        """Return the presampling's whole scope, up to its limit."""
+        return self.presampling.select_all(context)
+
+    def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
+        """Tell both parts."""
+        super().on_trigger(record, selection)
+        self.presampling.on_trigger(record, selection)
+        self.downsampling.on_trigger(record, selection)
+
+
+def _check_presampling(part: object) -> None:
+    check_part("selector.presampling", part, Selector, "selector@selector.presampling=uniform", needed=True)
+    if isinstance(part, Downsampler | Coreset):
+        raise RequestError(f"selector.presampling={part.name} asks the model: choose it as selector.downsampling")
+    if isinstance(part, Schedule):
+        for policy in part.policies.values():
+            _check_presampling(policy)
+
+
+def _downsamplings(part: object) -> Iterator[object]:
+    """Yield a downsampling, or those that a schedule names."""
+    if isinstance(part, Schedule):
+        yield from part.policies.values()
+    else:
+        yield part
+
+
+def _check_downsampling(part: object) -> None:
+    check_part("selector.downsampling", part, Selector, "selector@selector.downsampling=loss", needed=True)
+    if not isinstance(part, Downsampler):
+        name = getattr(part, "name", "")
+        raise RequestError(f"selector.downsampling={name} does not ask the model: choose it as selector.presampling")
+    for key, default in (("history", 0), ("limit", None), ("limit_by", "newest"), ("warmup_triggers", 0)):
+        if getattr(part, key) != default:
+            place = "selector" if key == "warmup_triggers" else "selector.presampling"
+            raise RequestError(f"selector.downsampling.{key}={getattr(part, key)} has no effect: set {place}.{key}")

@@ -1,0 +1,177 @@
+"""Policies made of others: turns, and presampling with downsampling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from selecting import Halving, Steps, arrivals, context, record, run, steps
+
+from modyn_bench.errors import RequestError
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.coreset import Coreset
+from modyn_bench.selectors.new_data import NewData
+from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced
+from modyn_bench.selectors.presampling.freshness import Freshness
+from modyn_bench.selectors.presampling.schedule import Schedule
+from modyn_bench.selectors.presampling.uniform import Uniform
+from modyn_bench.types import Selection
+
+
+class Doubled(NewData):
+    """All data in scope, each sample with its key as its weight."""
+
+    name = "doubled"
+
+    def select(self, context: SelectionContext) -> Selection:
+        keys = self.within_limit(context)
+        return Selection(keys, keys.astype(np.float32))
+
+
+def trained(selector: Selector, *ends: int) -> None:
+    start = 0
+    for end in ends:
+        selector.consume(arrivals(start, end))
+        selector.on_trigger(record(end, trained=True), selector.select(context(end)))
+        start = end
+
+
+def schedule() -> Schedule:
+    return Schedule(
+        {"last": Freshness(limit=3), "first": NewData(), "then": Uniform(history=1)}, after={"then": 1, "last": 3}
+    )
+
+
+@given(plan=steps)
+def test_in_turns_each_selects_as_if_it_had_been_told_of_all(plan: Steps) -> None:
+    turns = run(schedule(), plan)
+    alone = {"first": run(NewData(), plan), "then": run(Uniform(history=1), plan)}
+    num_trained = 0
+    for place, ((_, _, trains), selection) in enumerate(zip(plan, turns, strict=True)):
+        if num_trained < 3:
+            name = "then" if num_trained else "first"
+            assert selection.keys.tolist() == alone[name][place].keys.tolist()
+        else:
+            assert len(selection) <= 3
+        num_trained += trains and len(selection) > 0
+
+
+def test_the_order_of_names_says_nothing_about_turns() -> None:
+    policies = schedule().policies
+    turned = Schedule(dict(reversed(policies.items())), after={"last": 3, "then": 1})
+    for num_trained, name in enumerate(("first", "then", "then", "last", "last")):
+        turned.num_trained = num_trained
+        assert turned.active is policies[name]
+
+
+def test_a_scope_and_a_downsampler_are_those_of_the_active_policy() -> None:
+    selector = Schedule({"a": NewData(history="all"), "b": Halving()}, after={"b": 2})
+    trained(selector, 5)
+    assert selector.downsampler is None
+    selector.consume(arrivals(5, 9))
+    assert selector.scope(context(9)) == range(9)
+    selector.on_trigger(record(9, trained=True), selector.select(context(9)))
+    selector.consume(arrivals(9, 14))
+    assert selector.downsampler is selector.policies["b"]
+    assert selector.scope(context(14)) == range(9, 14)
+    assert selector.select(context(14)).columns["key"].tolist() == [10, 12]
+
+
+def test_a_coreset_keeps_weights_and_prepares_what_was_presampled() -> None:
+    downsampling = Halving()
+    selector = Coreset(Doubled(history="all", limit=6), downsampling)
+    selector.consume(arrivals(0, 20))
+    selection = selector.select(context(20))
+    assert selection.keys.tolist() == [14, 16, 18]
+    assert selection.weights.tolist() == [7, 8, 9]
+    assert selection.columns["key"].tolist() == [14, 16, 18]
+    assert selector.downsampler is downsampling
+
+
+def test_a_coreset_takes_all_during_its_warmup() -> None:
+    selector = Coreset(Uniform(ratio=0.5, history="all", limit=30), Halving(), warmup_triggers=2)
+    sizes = []
+    for start in range(0, 40, 10):
+        selector.consume(arrivals(start, start + 10))
+        selection = selector.select(context(start + 10))
+        sizes.append(len(selection))
+        assert (selector.downsampler is None) == (start < 20)
+        assert bool(selection.columns) == (start >= 20)
+        selector.on_trigger(record(start + 10, trained=True), selection)
+    assert sizes[:2] == [10, 20]
+    assert sizes[2] <= 15
+
+
+def test_downsamplings_take_turns() -> None:
+    first, second = Halving(), Halving(ratio=0.1)
+    selector = Coreset(NewData(), Schedule({"a": first, "b": second}, after={"b": 2}), warmup_triggers=1)
+    found = []
+    for start in range(0, 20, 5):
+        selector.consume(arrivals(start, start + 5))
+        found.append(selector.downsampler)
+        selector.on_trigger(record(start + 5, trained=True), selector.select(context(start + 5)))
+    assert found == [None, first, second, second]
+
+
+NEW, HALF = NewData, Halving
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Schedule({}, after={}), r"selector.after={} must leave out one of"),
+        (
+            lambda: Schedule({"a": NEW(), "b": NEW()}, after={}),
+            r"selector.after={} must leave out one .* not a, b: .*after.b=5",
+        ),
+        (
+            lambda: Schedule({"a": NEW(), "b": NEW()}, after={"a": 1, "b": 2}),
+            r"selector.after=.* must leave out one of",
+        ),
+        (lambda: Schedule({"a": NEW(), "b": NEW()}, after={"c": 1}), r"selector.after.c must be one of .* a, b"),
+        (lambda: Schedule({"a": NEW(), "b": NEW()}, after={"b": 0}), r"selector.after.b=0 must"),
+        (lambda: Schedule({"a": NEW(), "b": NEW()}, after={"b": 1.5}), r"selector.after.b=1.5 must"),
+        (
+            lambda: Schedule({"a": NEW(), "b": NEW(), "c": NEW()}, after={"b": 1, "c": 1}),
+            r"selector.after.b=1 must differ",
+        ),
+        (lambda: Schedule({"a": "uniform"}, after={}), r"selector.policies.a='uniform' is no Selector"),
+        (lambda: Coreset("uniform", HALF()), r"selector.presampling='uniform' is no Selector"),
+        (lambda: Coreset(NEW(), "loss"), r"selector.downsampling='loss' is no Selector"),
+        (lambda: Coreset(None, HALF()), r"selector.presampling=None is no Selector"),
+        (lambda: Coreset(NEW(), None), r"selector.downsampling=None is no Selector"),
+        (lambda: Coreset(HALF(), HALF()), r"selector.presampling=halving asks the model"),
+        (lambda: Coreset(Coreset(NEW(), HALF()), HALF()), r"selector.presampling=coreset asks the model"),
+        (
+            lambda: Coreset(Schedule({"a": NEW(), "b": HALF()}, after={"b": 1}), HALF()),
+            r"selector.presampling=halving asks the model",
+        ),
+        (lambda: Coreset(NEW(), NEW()), r"selector.downsampling=new_data does not ask the model"),
+        (
+            lambda: Coreset(NEW(), Schedule({"a": HALF(), "b": NEW()}, after={"b": 1})),
+            r"selector.downsampling=new_data does not ask",
+        ),
+        (
+            lambda: Coreset(NEW(), HALF(history="all")),
+            r"selector.downsampling.history=all .* selector.presampling.hist",
+        ),
+        (lambda: Coreset(NEW(), HALF(limit=5)), r"selector.downsampling.limit=5 .* set selector.presampling.limit"),
+        (
+            lambda: Coreset(NEW(), HALF(warmup_triggers=2)),
+            r"selector.downsampling.warmup.* set selector.warmup_triggers",
+        ),
+        (
+            lambda: Coreset(ColumnBalanced("a"), HALF()).check_dataset(columns=("b",)),
+            r"selector.column=a is no column",
+        ),
+        (
+            lambda: Schedule({"a": ColumnBalanced("a")}, after={}).check_dataset(columns=("b",)),
+            r"selector.column=a is no column",
+        ),
+    ],
+)
+def test_a_wrong_part_is_named(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        make()
