@@ -20,6 +20,12 @@ from modyn_bench.drift.kernel_two_sample import KernelTwoSample
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
 from modyn_bench.observer import Observer
+from modyn_bench.selectors.base import Selector
+from modyn_bench.selectors.presampling.freshness import Freshness
+from modyn_bench.selectors.presampling.replay import Replay
+from modyn_bench.selectors.presampling.schedule import Schedule
+from modyn_bench.selectors.presampling.trigger_balanced import TriggerBalanced
+from modyn_bench.selectors.presampling.uniform_no_replacement import UniformNoReplacement
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.triggers.drift import Drift
@@ -132,6 +138,32 @@ def test_how_the_stream_is_cut_changes_no_byte(name: str, store: SampleStore, tm
         run_small(tmp_path / str(size), store, POLICIES[name](), replay={"chunk_size": size}) for size in (1, 7, 100)
     ]
     assert result_bytes(runs[0]) == result_bytes(runs[1]) == result_bytes(runs[2])
+
+
+SELECTORS: dict[str, Callable[[], Selector]] = {
+    "passes": lambda: UniformNoReplacement(ratio=0.4, history="all"),
+    "freshness": Freshness,
+    "schedule": lambda: Schedule(
+        {"a": Replay(), "b": TriggerBalanced(), "c": UniformNoReplacement(history=2)}, after={"b": 1, "c": 3}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_what_a_selector_remembers_survives_any_stop(name: str, store: SampleStore, tmp_path: Path) -> None:
+    replay = {"label_delay": "3s"}
+    expected = run_small(tmp_path / "whole", store, Amount(15), SELECTORS[name](), replay=replay)
+    for stop in range(2, 30):
+        try:
+            observers = [StopsAt(stop)]
+            run = run_small(
+                tmp_path / "parts", store, Amount(15), SELECTORS[name](), replay=replay, observers=observers
+            )
+        except KeyboardInterrupt:
+            continue
+        break
+    assert stop > 3
+    assert result_bytes(run) == result_bytes(expected)
 
 
 def test_a_reference_that_stays_is_embedded_anew_after_every_trigger_as_after_a_resume(tmp_path: Path) -> None:

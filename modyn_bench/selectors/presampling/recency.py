@@ -87,9 +87,8 @@ def draw_systematically(chances: FloatArray, generator: np.random.Generator) -> 
     unsure = np.flatnonzero(~taken)
     generator.shuffle(unsure)
     sums = np.cumsum(chances[unsure])
-    if len(sums):
-        sums *= np.rint(sums[-1]) / sums[-1]
-    sums += generator.random()
-    passed = np.floor(sums, out=sums)
+    size = np.rint(sums[-1]) if len(sums) else 0.0
+    sums *= size / sums[-1] if size else 0.0
+    passed = np.minimum(np.floor(sums + generator.random()), size)  # rounding must not pass one more
     taken[unsure[np.diff(passed, prepend=0.0) > 0]] = True
     return np.flatnonzero(taken)
