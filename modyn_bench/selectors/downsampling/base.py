@@ -90,8 +90,8 @@ class Downsampler(Selector):
         RequestError: If an option is out of range.
     """
 
-    needs: ClassVar[tuple[Need, ...]] = ("outputs",)
-    """What ``describe`` reads; nothing: no sample is scored, and descriptions are empty."""
+    needs: tuple[Need, ...] = ("outputs",)
+    """What ``describe`` reads, which may depend on options; nothing: no sample is scored, descriptions are empty."""
 
     modes: ClassVar[tuple[str, ...]] = MODES
     """The modes that the policy can be used in."""
@@ -211,7 +211,7 @@ class Downsampler(Selector):
             )
         if choice.weights is None:
             return Choice(choice.positions)
-        return Choice(choice.positions, (choice.weights.double() * (num_chosen / len(labels))).to(torch.float32))
+        return Choice(choice.positions, (choice.weights * (num_chosen / len(labels))).to(torch.float32))
 
     def _class_by_class(
         self,
