@@ -48,6 +48,8 @@ class Signature:
 def check_imported(key: str, node: Mapping[str, Any]) -> list[str]:
     """Check a node with a ``_target_``, and all such nodes within it, by importing the targets.
 
+    What lies in a node with ``_recursive_: false`` is handed on as it is, and built later: it is read only.
+
     Args:
         key: Where the node stands, as written on the command line.
         node: Plain values.
@@ -56,7 +58,9 @@ def check_imported(key: str, node: Mapping[str, Any]) -> list[str]:
         What is wrong, as lines for the user.
     """
     problems: list[str] = []
-    for at, inner in _target_nodes(key, node):
+    for at, inner in _target_nodes(key, node, built=True):
+        if _hands_on(inner):
+            problems += [problem for name, item in inner.items() for problem in check_read(f"{at}.{name}", item)]
         try:
             signature = signature_of(locate(str(inner["_target_"])))
         except RequestError as error:
@@ -66,7 +70,7 @@ def check_imported(key: str, node: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def check_read(key: str, node: Mapping[str, Any], *, filled_in: frozenset[str] = frozenset()) -> list[str]:
+def check_read(key: str, node: object, *, filled_in: frozenset[str] = frozenset()) -> list[str]:
     """Check a node with a ``_target_``, and all such nodes within it, without importing the targets.
 
     Args:
@@ -264,15 +268,23 @@ def _parse(spec: ModuleSpec) -> ast.Module | None:
         raise RequestError(f"{spec.origin}:{error.lineno}: {error.msg}") from None
 
 
-def _target_nodes(key: str, value: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _hands_on(node: Mapping[str, Any]) -> bool:
+    """Tell whether Hydra hands the nodes within a node on without building them."""
+    return node.get("_recursive_") is False
+
+
+def _target_nodes(key: str, value: object, *, built: bool = False) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Find all nodes with a ``_target_``, or only those that are built with the outermost one."""
     if isinstance(value, Mapping):
         if "_target_" in value:
             yield key, value
+        if built and _hands_on(value):
+            return
         for name, item in value.items():
-            yield from _target_nodes(f"{key}.{name}", item)
+            yield from _target_nodes(f"{key}.{name}", item, built=built)
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _target_nodes(f"{key}[{position}]", item)
+            yield from _target_nodes(f"{key}[{position}]", item, built=built)
 
 
 def _check_arguments(key: str, node: Mapping[str, Any], signature: Signature, *, require: bool) -> list[str]:

@@ -113,7 +113,7 @@ def test_every_option_begins_with_what_it_is(path: Path):
 
 @pytest.mark.parametrize("path", TARGETED, ids=name_of)
 def test_keys_are_the_constructors_arguments(path: Path):
-    keys = {key for key in content(path) if key not in ("_target_", "defaults")}
+    keys = {key for key in content(path) if key not in ("_target_", "_recursive_", "defaults")}
     defaults = [key for one in content(path).get("defaults", []) if one != "_self_" for key in one]
     members = {re.split(r"[@.]", key)[1] if "@" in key else key for key in defaults}
     target = content(path)["_target_"]
@@ -132,7 +132,7 @@ def test_values_are_the_constructors_defaults(path: Path):
     target = content(path)["_target_"]
     parameters = inspect.signature(locate(target)).parameters
     for key, value in content(path).items():
-        if key in ("_target_", "defaults") or parameters[key].default is inspect.Parameter.empty:
+        if key in ("_target_", "_recursive_", "defaults") or parameters[key].default is inspect.Parameter.empty:
             continue
         if value is None and path.parent.name == "model" and key in FILLED_IN:
             continue
