@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import History
@@ -119,9 +120,8 @@ class Infobatch(EachEpoch):
         return Choice(torch.from_numpy(positions).to(device), torch.from_numpy(weights).to(device))
 
 
-def _low(losses: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Tell which losses are below the mean of those known; not all are, as the mean is rounded like them."""
+def _low(losses: FloatArray) -> NDArray[np.bool_]:
+    """Tell which losses are below the mean of those known, shape (n,); never all of them."""
     known = losses[~np.isnan(losses)]
-    if not len(known):
-        return np.zeros(len(losses), dtype=bool)
-    return losses < np.float32(known.mean())
+    low: NDArray[np.bool_] = losses < (known.mean() if len(known) else 0.0)
+    return low
