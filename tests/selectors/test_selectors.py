@@ -14,17 +14,11 @@ from selecting import Halving, Steps, arrivals, context, record, run, saved, ste
 
 from modyn_bench import selectors
 from modyn_bench.errors import RequestError
-<<<<<<< HEAD
+from modyn_bench.selectors import downsampling
 from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.coreset import Coreset
 from modyn_bench.selectors.downsampling.base import Downsampler
-=======
-from modyn_bench.seeding import derive
-from modyn_bench.selectors import downsampling
-from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
-from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.downsampling.rho_loss import RhoLoss
->>>>>>> 05a5692 (test: scores by autograd, draws by enumeration, what is held out; every downsampling through one contract)
 from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.class_balanced import ClassBalanced
 from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced
@@ -35,8 +29,8 @@ from modyn_bench.selectors.presampling.reservoir import Reservoir
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.trigger_balanced import TriggerBalanced
 from modyn_bench.selectors.presampling.uniform import Uniform
-<<<<<<< HEAD
 from modyn_bench.selectors.presampling.uniform_no_replacement import UniformNoReplacement
+from modyn_bench.types import Selection
 
 SHARES: dict[str, Callable[..., Selector]] = {  # what all presampling of a share of the scope has in common
     "uniform": Uniform,
@@ -48,9 +42,6 @@ SHARES: dict[str, Callable[..., Selector]] = {  # what all presampling of a shar
     "column_balanced_width": lambda **options: ColumnBalanced("size", bins=2, binning="width", **options),
     "recency": lambda **options: Recency("5s", **options),
 }
-=======
-from modyn_bench.types import Arrivals, FloatArray, IntArray, ModelRecord, Selection, TriggerRecord
->>>>>>> 05a5692 (test: scores by autograd, draws by enumeration, what is held out; every downsampling through one contract)
 
 SELECTORS: dict[str, Callable[[], Selector]] = {
     "new_data": NewData,
@@ -61,7 +52,6 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
     "balanced_limit": lambda: NewData(history="all", limit=3, limit_by="balanced"),
     "uniform": lambda: Uniform(ratio=0.5),
     "uniform_history": lambda: Uniform(ratio=0.3, history=1, limit=4, warmup_triggers=1),
-<<<<<<< HEAD
     "no_replacement_new": UniformNoReplacement,
     "class_balanced_equal": lambda: ClassBalanced(ratio=0.7, fill="equal", history=1),
     "trigger_balanced_equal": lambda: TriggerBalanced(ratio=1, fill="equal", warmup_triggers=1),
@@ -85,6 +75,8 @@ SELECTORS: dict[str, Callable[[], Selector]] = {
         Schedule({"a": Freshness(), "b": Replay()}, after={"b": 2}),
         Schedule({"c": Halving(), "d": Halving(ratio=0.25)}, after={"c": 1}),
     ),
+    **{one.name: one for one in concrete_classes(downsampling, Downsampler)},
+    "rho_loss_twin": lambda: RhoLoss(holdout="twin", history=1, warmup_triggers=1),
 }
 
 
@@ -96,70 +88,6 @@ for share, make in SHARES.items():
     SELECTORS[f"{share}_all"] = presampling(make, ratio=0.5, history="all")
     SELECTORS[f"{share}_1"] = presampling(make, ratio=0.4, history=1, limit=3, warmup_triggers=1)
     SELECTORS[f"{share}_size"] = presampling(make, size=4, history=2)
-=======
-    **{one.name: one for one in concrete_classes(downsampling, Downsampler)},
-    "rho_loss_twin": lambda: RhoLoss(holdout="twin", history=1, warmup_triggers=1),
-}
-
-
-def context(num_labelled: int, seed: int = 0) -> SelectionContext:
-    return SelectionContext(
-        trigger_index=0,
-        num_labelled=num_labelled,
-        generator=derive(seed, "selection", num_labelled),
-        labels=lambda keys: keys % 3,
-        timestamps=np.asarray,
-        seed=seed,
-        column=lambda name, keys: keys % 4,
-        train=second_model,
-    )
-
-
-class Second:
-    """Stands in for a second model; its losses say what it was trained on."""
-
-    def __init__(self, selection: Selection) -> None:
-        self.sum = int(selection.keys.sum())
-
-    def losses(self, keys: IntArray) -> FloatArray:
-        return keys * 1.0 + self.sum
-
-
-def second_model(name: str, selection: Selection, **options: object) -> SecondModel:
-    assert len(selection)
-    return Second(selection)
-
-
-def record(labelled_until: int, *, trained: bool) -> TriggerRecord:
-    model = ModelRecord(0, 0, None, 0, 0, 0, 1, 1, 1, 1.0, 1.0) if trained else None
-    return TriggerRecord(0, 0, 0, 0, 1, 1, 1, 0, labelled_until, model)
-
-
-def arrivals(start: int, stop: int) -> Arrivals:
-    keys = np.arange(start, stop)
-    return Arrivals(keys, keys, keys)
-
-
-Steps = list[tuple[int, int, bool]]
-steps = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 6), st.booleans()), min_size=1, max_size=6)
-
-
-def run(selector: Selector, plan: Steps, first: int, restart: Callable[[], Selector] | None = None) -> list[Selection]:
-    """Replay a plan of (samples arriving, labels outstanding, whether the trigger trains)."""
-    arrived, labelled, selections = first, first, []
-    for count, outstanding, trained in plan:
-        selector.consume(arrivals(arrived, arrived + count))
-        arrived += count
-        labelled = max(labelled, arrived - outstanding)
-        selections.append(selector.select(context(labelled)))
-        check_selection(selections[-1], selector, first, labelled)
-        selector.on_trigger(record(labelled, trained=trained and len(selections[-1]) > 0), selections[-1])
-        if restart is not None:
-            other = restart()
-            other.load_state_dict(selector.state_dict())
-            selector = other
-    return selections
->>>>>>> 05a5692 (test: scores by autograd, draws by enumeration, what is held out; every downsampling through one contract)
 
 
 def scopes(plan: Steps, first: int, history: int | str) -> list[list[int]]:
@@ -225,8 +153,8 @@ def test_restored_and_cut_otherwise_it_goes_on_the_same(name: str, plan: Steps, 
     straight = run(SELECTORS[name](), plan, first)
     restored = run(SELECTORS[name](), plan, first, restart=SELECTORS[name], chunk=chunk)
     assert [s.keys.tolist() for s in straight] == [s.keys.tolist() for s in restored]
-<<<<<<< HEAD
     assert [s.weights.tolist() for s in straight] == [s.weights.tolist() for s in restored]
+    assert [columns_of(s) for s in straight] == [columns_of(s) for s in restored]
 
 
 @pytest.mark.parametrize("name", sorted(set(SELECTORS) - {"new_data", "new_data_2"}))
@@ -242,8 +170,6 @@ def test_a_state_does_not_grow_with_what_has_left_the_scope(name: str) -> None:
         sizes.append(sum(map(len, saved(selector))))
     if not isinstance(selector, (Schedule, Coreset)):
         assert sizes[-1] <= sizes[9] + 10  # a digit more here and there
-=======
-    assert [columns_of(s) for s in straight] == [columns_of(s) for s in restored]
 
 
 def columns_of(selection: Selection) -> dict[str, list[float]]:
@@ -259,7 +185,6 @@ def test_a_downsampling_chooses_later_and_not_in_its_warmup(policy: type[Downsam
     (selection,) = run(policy(history="all"), [(6, 0, True)], 0)
     assert set(selection.keys.tolist()) <= set(range(6))
     assert selection.weights.tolist() == [1.0] * len(selection)
->>>>>>> 05a5692 (test: scores by autograd, draws by enumeration, what is held out; every downsampling through one contract)
 
 
 @pytest.mark.parametrize("name", SELECTORS)
@@ -318,5 +243,4 @@ def test_a_wrong_option_is_named(make: Callable[[], Selector], message: str) -> 
 
 
 def test_every_selector_is_held_to_the_contract():
-    found = [one for one in concrete_classes(selectors, Selector) if not issubclass(one, Downsampler)]
-    assert {type(make()) for make in SELECTORS.values()} == set(found)
+    assert {type(make()) for make in SELECTORS.values()} == set(concrete_classes(selectors, Selector))
