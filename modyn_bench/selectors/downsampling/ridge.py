@@ -92,8 +92,8 @@ def nonnegative_ridge(rows: torch.Tensor, target: torch.Tensor, ridge: float) ->
         weights = torch.zeros_like(along)
         weights[inside] = ridge_weights(rows[inside], target, ridge)
         pull = rows @ (target - rows.T @ weights)
-        negative = inside & (weights < -tolerance * weights.abs().max())
-        wrong = negative | (~inside & (pull > tolerance * along.abs().max()))
+        negative = inside & (weights < -tolerance * weights.norm())
+        wrong = negative | (~inside & (pull > tolerance * along.norm()))
         count = int(wrong.sum())
         if not count:
             break
