@@ -306,6 +306,12 @@ def test_gradients_of_the_last_layer_are_those_of_autograd():
         torch.testing.assert_close(vectors.explicit(torch.tensor([i]))[0].float(), expected)
 
 
+def test_a_medoid_stands_for_itself_even_where_another_is_the_same():
+    choice = choose(Craig(), np.ones((6, 2)), 4)
+    assert choice.positions.tolist() == [0, 1, 2, 3]
+    assert choice.weights.tolist() == [3.0, 1.0, 1.0, 1.0]
+
+
 def test_craig_takes_the_middle_of_a_cluster_before_an_outlier():
     rows = np.concatenate([derive(0, "rows").standard_normal((60, 2)), [[30.0, 0.0]]])
     chosen = choose(Craig(), rows, 2).positions.tolist()

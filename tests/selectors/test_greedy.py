@@ -35,6 +35,7 @@ class Recorded:
 
     def __init__(self, function: SetFunction) -> None:
         self.function = function
+        self.gains_are_known = function.gains_are_known
         self.left = list(range(len(function)))
         self.steps: list[tuple[float, float]] = []
         self.num_gains = 0
@@ -188,6 +189,15 @@ def test_equal_samples_are_taken_in_order(name: str, rows: Rows):
         assert i + len(rows) not in chosen or i in chosen[: chosen.index(i + len(rows))]
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_rounding_does_not_decide_between_equal_samples(name: str):
+    for seed in range(30):
+        d, n = 2 + seed, 37 - seed
+        rows = np.concatenate([random_rows(seed, n, d)] * 3)
+        chosen = naive_greedy(FUNCTIONS[name][0](vectors(rows), 2 * n), 2 * n).tolist()
+        assert all(i - n in chosen[: chosen.index(i)] for i in chosen if i >= n)
+
+
 @given(rows=tied_rows, data=st.data())
 def test_similarities_that_are_kept_choose_what_those_computed_anew_do(rows: Rows, data: st.DataObject):
     budget = data.draw(st.integers(1, len(rows)))
@@ -323,6 +333,22 @@ def test_similarities_are_in_the_unit_interval(rows: Rows):
         assert values.min() >= 0
         assert values.max() <= 1
         assert (values == values.astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_optimizer_does_what_its_name_says(name: str):
+    make, rows = FUNCTIONS[name][0], random_rows(0, 60, 4)
+    naive = naive_greedy(make(vectors(rows), 20), 20).tolist()
+    expected = {
+        "naive": naive,
+        "lazy": naive,
+        "approximate_lazy": lazy_greedy(make(vectors(rows), 20), 20, 0.6).tolist(),
+        "stochastic": stochastic_greedy(make(vectors(rows), 20), 20, 0.2, derive(3, "greedy")).tolist(),
+    }
+    for optimizer, chosen in expected.items():
+        options = Optimizer(optimizer, stochastic_epsilon=0.2, approximation=0.6)
+        assert options.maximize(make(vectors(rows), 20), 20, derive(3, "greedy")).tolist() == chosen
+    assert expected["stochastic"] != naive
 
 
 @pytest.mark.parametrize(

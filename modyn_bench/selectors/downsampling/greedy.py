@@ -21,6 +21,9 @@ _BATCH = 16  # elements whose gain a lazy optimiser computes at once
 class SetFunction(Protocol):
     """A function of a set that grows from the empty one."""
 
+    gains_are_known: bool
+    """Whether all gains are at hand after every step, so that there is nothing to be lazy about."""
+
     def __len__(self) -> int:
         """Return how many elements there are."""
 
@@ -74,7 +77,7 @@ class Optimizer:
             budget: k, at most n.
             generator: Draws what the stochastic optimiser looks at.
         """
-        if self.name == "naive":
+        if self.name == "naive" or (self.name == "lazy" and function.gains_are_known):
             return naive_greedy(function, budget)
         if self.name == "stochastic":
             return stochastic_greedy(function, budget, self.stochastic_epsilon, generator)

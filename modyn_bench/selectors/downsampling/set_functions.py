@@ -30,6 +30,8 @@ class FacilityLocation:
         kept: Compute all n² similarities once, as float32, instead of anew whenever they are needed.
     """
 
+    gains_are_known = False
+
     def __init__(self, similarity: Similarity, *, kept: bool) -> None:
         import torch
 
@@ -108,6 +110,8 @@ class GraphCut:
         weight: λ.
     """
 
+    gains_are_known = True
+
     def __init__(self, similarity: CosineSimilarity, weight: float) -> None:
         import torch
 
@@ -150,6 +154,8 @@ class LogDeterminant:
         epsilon: ε, above 0.
         budget: How many will be chosen at most.
     """
+
+    gains_are_known = True
 
     def __init__(self, similarity: CosineSimilarity, epsilon: float, budget: int) -> None:
         self._vectors = similarity.vectors

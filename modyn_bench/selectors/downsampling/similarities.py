@@ -68,7 +68,7 @@ class DistanceSimilarity(Similarity):
     .. math::
         s_{ij} = 1 - \frac{\|x_i - x_j\|}{c}, \qquad c \ge 2 \max_i \|x_i - \bar x\| \ge \max_{ij} \|x_i - x_j\|
 
-    with c the next power of two, which changes no digits.
+    with c the next power of two, which changes no digits. Distances below about :math:`2^{-23} c` count as 0.
 
     Example:
         >>> import torch
