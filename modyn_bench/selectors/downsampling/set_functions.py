@@ -67,18 +67,15 @@ class FacilityLocation:
         import torch
 
         rows = torch.as_tensor(candidates, device=self._device)
-        parts = range(0, len(rows), self._num_rows)
-        gains = torch.cat([self._gain_of(rows[start : start + self._num_rows]) for start in parts])
-        return _to_numpy(gains)
-
-    def _gain_of(self, rows: torch.Tensor) -> torch.Tensor:
-        gains = self._reached.new_zeros(len(rows))
+        gains = self._reached.new_zeros(len(rows))  # at once: small tensors between large tiles would scatter the heap
         reached = self._reached if self._matrix is None else self._reached.to(self._matrix.dtype)
-        for start in range(0, len(self), self._num_columns):
-            columns = slice(start, start + self._num_columns)
-            tile = self._between(rows, columns).sub_(reached[columns]).clamp_(min=0.0)
-            gains += tile.sum(dim=1, dtype=gains.dtype)
-        return gains
+        for first in range(0, len(rows), self._num_rows):
+            part = slice(first, first + self._num_rows)
+            for start in range(0, len(self), self._num_columns):
+                columns = slice(start, start + self._num_columns)
+                tile = self._between(rows[part], columns).sub_(reached[columns]).clamp_(min=0.0)
+                gains[part] += tile.sum(dim=1, dtype=gains.dtype)
+        return _to_numpy(gains)
 
     def _between(self, rows: torch.Tensor, columns: slice) -> torch.Tensor:
         """Return a tile of similarities that may be written over."""
