@@ -294,25 +294,24 @@ def _bases() -> dict[str, type]:
 def _told(name: str, node: Mapping[str, Any], place: str, message: str) -> str:
     """Name the key that what is made at a place complains of.
 
-    A trigger takes itself for ``trigger``, wherever it stands, and a part, such as a decision, for the part of one.
+    A policy takes itself for the outermost one, wherever it stands, a part, such as a decision, for the part of one.
     """
     from omegaconf import OmegaConf
 
     node = OmegaConf.select(OmegaConf.create({name: dict(node)}), place) or node
-    if name == "trigger":
-        part = f"trigger.{place.rpartition('.')[2]}"
-        is_part = place != "trigger" and not _makes_trigger(node) and re.match(rf"{re.escape(part)}\b", message)
+    if name in ("trigger", "selector"):
+        part = f"{name}.{place.rpartition('.')[2]}"
+        is_part = place != name and not _makes(_bases()[name], node) and re.match(rf"{re.escape(part)}\b", message)
         message = relocate(message, place.rpartition(".")[0] if is_part else place)
     named = re.match(rf"{name}[./]", message)
     return message if named else f"{place} ({node['_target_']}): {message}"
 
 
-def _makes_trigger(node: Mapping[str, Any]) -> bool:
+def _makes(kind: type, node: Mapping[str, Any]) -> bool:
     from modyn_bench.commands.targets import locate
-    from modyn_bench.triggers.base import Trigger
 
     target = locate(str(node["_target_"]))
-    return isinstance(target, type) and issubclass(target, Trigger)
+    return isinstance(target, type) and issubclass(target, kind)
 
 
 def _missing(name: str, value: object) -> bool:

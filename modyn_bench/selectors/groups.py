@@ -41,21 +41,32 @@ def fair_shares(counts: IntArray, budget: int, generator: np.random.Generator) -
 
 
 def proportional_shares(counts: IntArray, budget: int) -> IntArray:
-    """Divide a budget over groups in proportion to their sizes, shape (g,); it is at most their sum.
+    r"""Divide a budget over groups in proportion to their sizes, at least one each where it suffices, shape (g,).
 
-    Every group gets its quota rounded down; what is left goes one each to the largest remainders, of equal ones to the
-    first.
+    One each, and of the rest what every group's quota :math:`q_g = c_g \cdot \text{budget} / \sum c` exceeds one by,
+    as far as it goes, rounded down; what is left goes one each to the largest remainders, of equal ones to the first. A
+    budget below one each is divided by the quotas alone.
+
+    Args:
+        counts: Samples of each group, shape (g,).
+        budget: Samples to divide, at most their sum.
 
     Example:
-        >>> proportional_shares(np.array([5, 3, 2]), 5).tolist()
-        [3, 1, 1]
+        >>> proportional_shares(np.array([5, 3, 2]), 5).tolist(), proportional_shares(np.array([90, 0, 1]), 10).tolist()
+        ([3, 1, 1], [9, 0, 1])
     """
     counts = np.asarray(counts, dtype=np.int64)
-    quotas = counts * budget
+    present = counts > 0
     total = max(int(counts.sum()), 1)
-    shares = quotas // total
+    shares = present.astype(np.int64) if budget >= present.sum() else np.zeros_like(counts)
+    excess = np.maximum(counts * budget - shares * total, 0)  # in units of 1 / total
     left = budget - int(shares.sum())
-    shares[np.argsort(-(quotas % total), kind="stable")[:left]] += 1
+    if not left:
+        return shares
+    whole = int(excess.sum())
+    shares += excess * left // whole
+    rest = budget - int(shares.sum())
+    shares[np.argsort(-(excess * left % whole), kind="stable")[:rest]] += 1
     return shares
 
 

@@ -224,22 +224,27 @@ class Downsampler(Selector):
     ) -> Choice:
         import torch
 
-        counts = torch.bincount(labels).cpu().numpy()
-        positions, weights = [], []
-        for group, share in enumerate(proportional_shares(counts, budget)):
-            if not share:
-                continue
-            members = (labels == group).nonzero().flatten()
-            rows = description[members]
+        counts = np.bincount(labels.cpu().numpy())
+        shares = proportional_shares(counts, budget)
+        positions, weights, weighted = [], [], False
+        for group in np.flatnonzero(shares):
+            members = (labels == int(group)).nonzero().flatten()
             choice = self.choose(
-                rows, labels[members], int(share), epoch=epoch, num_epochs=num_epochs, random=_of_class(random, group)
+                description[members],
+                labels[members],
+                int(shares[group]),
+                epoch=epoch,
+                num_epochs=num_epochs,
+                random=_of_class(random, int(group)),
             )
             positions.append(members[choice.positions])
-            weights.append(choice.weights)
-        chosen = torch.cat(positions)
-        if all(weight is None for weight in weights):
-            return Choice(chosen)
-        return Choice(chosen, torch.cat([weight for weight in weights if weight is not None]))
+            alike = torch.full((len(choice.positions),), len(members) / len(choice.positions), device=members.device)
+            weights.append(alike if choice.weights is None else choice.weights)
+            weighted = weighted or choice.weights is not None
+        if not weighted:
+            return Choice(torch.cat(positions))
+        left_out = counts.sum() / counts[shares > 0].sum()  # those chosen stand for classes without a share, too
+        return Choice(torch.cat(positions), torch.cat(weights) * left_out)
 
 
 def _of_class(random: Random, group: int) -> Random:
