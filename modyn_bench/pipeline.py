@@ -21,6 +21,7 @@ from modyn_bench.config import EvaluationConfig, ReplayConfig
 from modyn_bench.data.named import NamedColumns
 from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
+from modyn_bench.errors import RunError
 from modyn_bench.inference.predict import predict
 from modyn_bench.inference.view import ModelView
 from modyn_bench.observer import Observer, RunStart
@@ -232,7 +233,12 @@ class Pipeline:
         self.clock.add("select", forward_passes=forward, backward_passes=backward)
         passes, epochs = None, self.trainer.config.epochs
         if self.trainer.config.budget == "sample_passes":
-            passes = max(epochs * len(scope) * (1.0 + BACKWARD) - forward - BACKWARD * backward, 0.0)
+            passes = epochs * len(scope) * (1.0 + BACKWARD) - forward - BACKWARD * backward
+            if passes <= 0:
+                raise RunError(
+                    f"training.budget=sample_passes: second models used all that training.epochs={epochs} over "
+                    f"{len(scope):,} samples may use; train them for fewer epochs, as by selector.irreducible_epochs"
+                )
         downsampler = self.selector.downsampler
         planned = self.trainer.plan(len(selection), downsampler, last_key=last_key, passes=passes)
         self._announce("train", index, planned.plan.num_passes)

@@ -66,6 +66,8 @@ def amounts(
         chosen = policy.share.of(num_samples)
     if passes is not None:
         config = replace(config, num_samples=_trained_within(passes, num_samples, chosen, policy))
+    if policy is not None and policy.own_budget and config.num_samples is not None:
+        chosen = max(round(policy.expected_share * num_samples), 1)  # so that the epochs suffice, on average
     plan = TrainingPlan(chosen, config, seed, last_key)
     return Amounts(plan, plan.num_optimizer_steps, 0, plan.num_passes)
 

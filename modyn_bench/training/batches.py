@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -98,6 +99,8 @@ class TrainingBatches:
         self._rest = plan.config.num_samples  # that may still be trained on; None: as many as the epochs have
 
     def __len__(self) -> int:
+        if self._subset is not None:  # at most: an epoch may end before
+            return math.ceil(len(self._keys) / self._plan.global_batch_size)
         return self._plan.num_batches(min(self._epoch, self._plan.num_epochs - 1))
 
     def __iter__(self) -> Iterator[Batch]:

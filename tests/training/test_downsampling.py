@@ -13,7 +13,9 @@ from torch import nn
 from worlds import LINEAR, numbers, table, trainer_of
 
 from modyn_bench.config import TrainingConfig
+from modyn_bench.data.store import Split
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, highest
+from modyn_bench.selectors.downsampling.importance import ImportanceSampled
 from modyn_bench.training.amounts import TRAINED, amounts
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.types import Selection
@@ -253,3 +255,50 @@ def test_a_number_of_samples_is_spread_over_the_pools() -> None:
     )
     assert trained.backward_passes == 50
     assert trained.num_optimizer_steps == math.ceil(50 / 10)
+
+
+class DrawnByColumn(ImportanceSampled):
+    """Draws by numbers that have nothing to do with gradients."""
+
+    name = "drawn_by_column"
+
+    def score(self, outputs: Outputs) -> torch.Tensor:
+        return outputs.columns["score"]
+
+
+def deviations(mode: str, draw: str, *, num_runs: int = 150) -> np.ndarray:
+    """How many standard errors the mean step of many trainings lies from the step along the gradient of all samples."""
+    size, ratio, rate = 640, 0.25, 1.0
+    schema, split = numbers(size)
+    labels = np.where(np.arange(size) % 10, 0, split.labels)  # most are one class, so that gradients do not cancel out
+    world = schema, Split("train", split.timestamps, labels, split.columns)
+    score = np.random.default_rng(5).exponential(size=size).astype(np.float32)
+    options = {"epochs": 1, "batch_size": 160, "optimizer": {"_target_": "torch.optim.SGD", "lr": rate}}
+    trainer = trainer_of(world, LINEAR, **options)
+    still = {"_target_": "torch.optim.SGD", "lr": 0.0}
+    start = trainer_of(world, LINEAR, epochs=1, optimizer=still).fit(first(size), None, last_key=0)
+    rows = start.preprocessor.transform({"numeric": world[1].columns["numeric"]})["numeric"]
+    module = start.module
+    losses = nn.functional.cross_entropy(module(torch.from_numpy(rows)), torch.from_numpy(labels))
+    gradients = torch.autograd.grad(losses, list(module.parameters()))
+    expected = torch.cat([-rate * gradient.flatten() for gradient in gradients]).numpy()
+    before = torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+    selection = Selection(np.arange(size), np.ones(size, np.float32), {"score": score})
+    steps = []
+    for last_key in range(1, num_runs + 1):  # seeds derive from it
+        trained = trainer.fit(
+            selection, start, last_key=last_key, downsampler=DrawnByColumn(ratio=ratio, mode=mode, draw=draw)
+        )
+        assert trained.num_optimizer_steps == 1
+        after = torch.cat([parameter.detach().flatten() for parameter in trained.module.parameters()])
+        steps.append((after - before).numpy())
+    errors = np.std(steps, axis=0, ddof=1) / np.sqrt(num_runs)
+    deviation: np.ndarray = (np.mean(steps, axis=0) - expected) / errors
+    return deviation
+
+
+@pytest.mark.parametrize("mode", ["batch_then_sample", "sample_then_batch"])
+def test_whatever_is_drawn_by_the_mean_step_is_that_of_all_samples(mode: str) -> None:
+    """Through the real batches: 160 of 640 samples make a step, drawn by scores that say nothing of gradients."""
+    assert np.abs(deviations(mode, "inclusion")).max() < 4.5
+    assert np.abs(deviations(mode, "multinomial_reference")).max() > 5  # the reference's weights are biased

@@ -102,6 +102,9 @@ class Downsampler(Selector):
     own_budget: ClassVar[bool] = False
     """Whether the policy says itself how many it chooses, whatever the budget."""
 
+    expected_share: float = 1.0
+    """Of a policy with a budget of its own: the share that it chooses in an epoch, on average, as far as is known."""
+
     by_class: bool = False
     """Whether every class is chosen from apart, whatever ``balance`` says."""
 

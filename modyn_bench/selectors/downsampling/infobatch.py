@@ -88,6 +88,7 @@ class Infobatch(EachEpoch):
             raise RequestError(f"selector.anneal={anneal} must be a fraction in [0, 1]")
         self.prune = prune
         self.anneal = anneal
+        self.expected_share = 1.0 - (1.0 - anneal) * prune / 2.0  # with a mean loss in the middle
 
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
         """Return the losses, shape (n, 1)."""

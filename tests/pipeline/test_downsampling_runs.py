@@ -1,0 +1,162 @@
+"""Downsampling in whole runs: stopped in the middle of trainings, second models, budgets, and what the tables say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from found import concrete_classes
+from small import NUM_CLASSES, NUM_FEATURES, result_bytes, run_small, small_store
+
+from modyn_bench.data.store import SampleStore
+from modyn_bench.errors import RunError
+from modyn_bench.observer import Observer
+from modyn_bench.selectors import downsampling
+from modyn_bench.selectors.base import Selector
+from modyn_bench.selectors.coreset import Coreset
+from modyn_bench.selectors.downsampling.base import Downsampler
+from modyn_bench.selectors.downsampling.el2n import El2n
+from modyn_bench.selectors.downsampling.loss import Loss
+from modyn_bench.selectors.downsampling.rho_loss import RhoLoss
+from modyn_bench.selectors.new_data import NewData
+from modyn_bench.selectors.presampling.schedule import Schedule
+from modyn_bench.selectors.presampling.uniform import Uniform
+from modyn_bench.triggers.amount import Amount
+
+POLICIES: dict[str, Callable[[], Selector]] = {
+    **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
+    "loss_whole_set": lambda: Loss(mode="sample_then_batch", history=1),
+    "rho_loss_twin": lambda: RhoLoss(holdout="twin", mode="sample_then_batch", history=1),
+    "coreset": lambda: Coreset(Uniform(ratio=0.7, history="all"), El2n(ratio=0.5)),
+    "schedule": lambda: Schedule({"a": NewData(), "b": El2n(history="all"), "c": RhoLoss()}, after={"b": 1, "c": 3}),
+}
+EPOCHS = 4
+
+
+class StopsIn(Observer):
+    """Ends the process's work in the middle of a training, at its n-th report of samples."""
+
+    def __init__(self, report: int) -> None:
+        self.left = report
+
+    def on_samples(self, num_samples: int) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def store() -> SampleStore:
+    """120 samples, two a second at seconds 0 to 59."""
+    return small_store([i // 2 for i in range(120)])
+
+
+def run(root: Path, store: SampleStore, selector: Selector, *, stop: int = 0, **training: object) -> Path:
+    return run_small(
+        root,
+        store,
+        Amount(30),
+        selector,
+        replay={"label_delay": "2s"},
+        training={"epochs": EPOCHS, "batch_size": 8, **training},
+        observers=[StopsIn(stop)] if stop else [],
+    )
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_stopped_in_the_middle_of_trainings_it_ends_with_the_same_bytes(
+    name: str, store: SampleStore, tmp_path: Path
+) -> None:
+    expected = result_bytes(run(tmp_path / "whole", store, POLICIES[name]()))
+    attempts = 0
+    for stop in (3, 9, 14, 19):
+        try:
+            run(tmp_path / "parts", store, POLICIES[name](), stop=stop)
+        except KeyboardInterrupt:
+            attempts += 1
+    assert attempts >= 2
+    assert result_bytes(run(tmp_path / "parts", store, POLICIES[name]())) == expected
+
+
+def stages_of(path: Path) -> pd.DataFrame:
+    stages = pd.read_parquet(path / "stages.parquet")
+    return stages[stages.trigger_index.notna()].set_index(["trigger_index", "stage"])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_what_was_used_is_in_the_tables(name: str, store: SampleStore, tmp_path: Path) -> None:
+    path = run(tmp_path, store, POLICIES[name]())
+    models, stages = pd.read_parquet(path / "models.parquet"), stages_of(path)
+    own = stages[stages.index.isin(["select", "score", "train"], level="stage")].groupby("trigger_index").sum()
+    assert models.forward_passes.tolist() == pytest.approx(own.forward_passes.tolist())
+    assert models.backward_passes.tolist() == pytest.approx(own.backward_passes.tolist())
+    downsampled = 0
+    for index in models.trigger_index:
+        selection = pd.read_parquet(path / "triggers" / f"{index:05d}" / "selection.parquet")
+        if "num_uses" not in selection:
+            continue
+        downsampled += 1
+        train = stages.loc[(index, "train")]
+        assert selection.num_uses.sum() == train.forward_passes == train.backward_passes
+        assert (selection.sum_of_weights[selection.num_uses == 0] == 0).all()
+        mean = selection.sum_of_weights.sum() / selection.num_uses.sum()
+        assert 0.3 < mean < 3.0  # expected 1
+    assert downsampled >= len(models) - 1
+
+
+def test_second_models_that_leave_nothing_are_refused(store: SampleStore, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"second models .*irreducible_epochs"):
+        run(tmp_path, store, RhoLoss(holdout="twin"), budget="sample_passes")
+
+
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"schedule"}))
+def test_every_policy_gets_the_same_compute(name: str, store: SampleStore, tmp_path: Path) -> None:
+    """As many sample passes as 4 epochs over all data in scope take; a last batch or scoring more or less."""
+    selector = POLICIES[name]()
+    if name == "rho_loss_twin":  # as many epochs of both twins would take all there is
+        selector = RhoLoss(holdout="twin", mode="sample_then_batch", history=1, irreducible_epochs=1)
+    path = run(tmp_path, store, selector, budget="sample_passes")
+    stages, triggers = stages_of(path), pd.read_parquet(path / "triggers.parquet")
+    own = stages[stages.index.isin(["select", "score", "train"], level="stage")]
+    used = (own.forward_passes + 2 * own.backward_passes).groupby("trigger_index").sum()
+    history = "all" if name == "coreset" else selector.history
+    for index, trigger in triggers.set_index("trigger_index").iterrows():
+        labelled = triggers.num_labelled[: int(index) + 1]
+        scope = labelled.sum() if history == "all" else labelled[-(int(history) + 1) :].sum()
+        budget = 3 * EPOCHS * scope
+        short = 0.25 * budget if name in ("infobatch", "grad_match") else 0.0  # they choose fewer than they may
+        slack = 3 * 8 + trigger.num_selected
+        assert budget - slack - short <= used[index] <= budget + slack
+
+
+@pytest.mark.parametrize("hidden", [[], [16]])
+def test_a_second_model_is_counted_by_its_size_and_kept(hidden: list[int], store: SampleStore, tmp_path: Path) -> None:
+    second = {"_target_": "modyn_bench.models.TabularMLP", "hidden": hidden}
+    selector = RhoLoss(holdout_ratio=0.3, irreducible_model=second, irreducible_epochs=3)
+    path = run(tmp_path, store, selector)
+    stages, triggers = stages_of(path), pd.read_parquet(path / "triggers.parquet")
+    parts = sorted((path / "triggers").glob("[0-9]*"))
+    linear = (NUM_FEATURES + 1) * NUM_CLASSES
+    share = ((NUM_FEATURES + 1) * 16 + 17 * NUM_CLASSES) / linear if hidden else 1.0
+    for index, part in enumerate(parts):
+        keys = pd.read_parquet(part / "selection.parquet").key.to_numpy()
+        held_out = int(triggers.num_labelled[index]) - len(keys)
+        assert held_out > 0
+        select = stages.loc[(index, "select")]
+        assert select.backward_passes == pytest.approx(3 * held_out * share)
+        assert select.forward_passes == pytest.approx((3 * held_out + len(keys)) * share)
+        assert not selector.held_out(keys, 0).any()
+    assert (parts[-1] / "model" / "second" / "irreducible" / "model.safetensors").is_file()
+
+
+def test_sides_are_the_same_at_every_trigger(store: SampleStore, tmp_path: Path) -> None:
+    path = run(tmp_path, store, RhoLoss(history="all"))
+    parts = sorted((path / "triggers").glob("[0-9]*"))
+    chosen = [set(pd.read_parquet(part / "selection.parquet").key) for part in parts]
+    for earlier, later in pairwise(chosen):
+        assert earlier <= later
+    assert len(chosen[-1]) == 120 - int(RhoLoss().held_out(np.arange(120), 0).sum())
