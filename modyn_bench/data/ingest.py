@@ -113,13 +113,16 @@ def _split(rows: Rows, rule: SplitRule, origin: str) -> dict[str, IntArray]:
             f"sorted by time: {num_unsorted:,} of {len(rows):,} rows came before an earlier one's time; "
             "ties keep the source's order"
         )
+    order = order[rule.kept(rows.content[order])]
+    if len(order) < len(rows):
+        rows.notes.append(f"{len(order):,} of {len(rows):,} rows are used: used_fraction={rule.used}")
     held_out = rule.held_out(rows.content[order], rows.times[order] // MICROSECONDS)
     splits = {"train": order[~held_out], "test": order[held_out]}
     for name, members in splits.items():
         if len(members) == 0:
             raise DataError(
                 f"{origin}: the {name} split is empty: test_split={rule.method} with test_fraction={rule.fraction} put "
-                f"all {len(rows):,} rows into the other; change dataset.test_fraction, dataset.split_seed or "
+                f"all {len(order):,} rows into the other; change dataset.test_fraction, dataset.split_seed or "
                 "dataset.test_block, or bring more rows"
             )
     rows.notes.append(_describe(rows, splits, rule))
@@ -131,7 +134,7 @@ def _describe(rows: Rows, splits: Mapping[str, IntArray], rule: SplitRule) -> st
     first, last = (int(rows.times[members] // MICROSECONDS) for members in (splits["train"][0], splits["train"][-1]))
     short = last - first < 2 * 86_400
     span = f"{format_time(first, seconds=short)} to {format_time(last, seconds=short)}"
-    share = len(splits["test"]) / len(rows)
+    share = len(splits["test"]) / (len(splits["test"]) + len(splits["train"]))
     return (
         f"{len(splits['train']):,} train rows ({span}), {len(splits['test']):,} test rows "
         f"({share:.1%} by {rule.method}), {rows.schema.num_classes} classes"

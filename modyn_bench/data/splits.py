@@ -33,17 +33,21 @@ class SplitRule:
     consecutive samples in time order, or time intervals from the epoch on if it is a duration; rows appended at the end
     change nothing before them. Duplicates stay together only within a block.
 
+    Of a source that is larger than is needed, rows are left out altogether by another seeded hash of their content.
+
     Attributes:
         method: ``hash`` or ``block``.
         fraction: Share of the rows to hold out, in (0, 1).
         seed: Another seed holds out other rows.
         block: Length of a block: a number of samples, or a duration such as ``1w``.
+        used: Share of the rows that is used at all, in (0, 1].
     """
 
     method: str = "hash"
     fraction: float = 0.25
     seed: int = 0
     block: Any = 500
+    used: float = 1.0
 
     def check(self) -> None:
         """Raise ``RequestError`` if a value is out of range."""
@@ -51,10 +55,16 @@ class SplitRule:
             raise RequestError(f"dataset.test_split={self.method!r} must be one of {', '.join(METHODS)}")
         if not 0 < self.fraction < 1:
             raise RequestError(f"dataset.test_fraction={self.fraction} must lie between 0 and 1, both excluded")
+        if not 0 < self.used <= 1:
+            raise RequestError(f"dataset.used_fraction={self.used} must lie in (0, 1]")
         if isinstance(self.block, bool) or (isinstance(self.block, int) and self.block < 1):
             raise RequestError(f"dataset.test_block={self.block} must be at least 1 sample, or a duration such as 1w")
         if not isinstance(self.block, int):
             parse_duration(self.block, "dataset.test_block")
+
+    def kept(self, content: HashArray) -> NDArray[np.bool_]:
+        """Return which rows are used at all, from the hash of each row's content, shape (n,)."""
+        return _below(content, self.used, derive_seed(self.seed, "used"))
 
     def held_out(self, content: HashArray, timestamps: IntArray) -> NDArray[np.bool_]:
         """Return which rows are held out.
@@ -67,8 +77,7 @@ class SplitRule:
             True for the rows of the test split, shape (n,).
         """
         if self.method == "hash":
-            threshold = np.uint64(min(int(self.fraction * 2.0**64), 2**64 - 1))
-            return combine(content, np.uint64(derive_seed(self.seed, "test_split", "hash"))) < threshold
+            return _below(content, self.fraction, derive_seed(self.seed, "test_split", "hash"))
         if isinstance(self.block, int):
             blocks = np.arange(len(timestamps)) // min(self.block, len(timestamps) + 1)
         else:
@@ -76,6 +85,13 @@ class SplitRule:
         offset = derive_seed(self.seed, "test_split", "block") / 2.0**63
         before = np.floor(blocks * self.fraction + offset)
         return np.asarray(np.floor((blocks + 1) * self.fraction + offset) > before)
+
+
+def _below(content: HashArray, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Return where a seeded hash, as a fraction of 2**64, is below a fraction; everywhere, if that is 1."""
+    if fraction == 1:
+        return np.ones(len(content), dtype=bool)
+    return combine(content, np.uint64(seed)) < np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
 
 
 def content_hash(num_rows: int, parts: Iterable[tuple[str, HashArray]]) -> HashArray:

@@ -73,6 +73,8 @@ def test_a_hash_split_holds_out_its_share_independently_of_the_content_and_of_ot
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
+        (SplitRule(used=0), r"dataset.used_fraction=0"),
+        (SplitRule(used=1.5), r"dataset.used_fraction=1.5"),
         (SplitRule(method="random"), "test_split='random' must be one of hash, block"),
         (SplitRule(fraction=0.0), "test_fraction=0.0"),
         (SplitRule(fraction=1.0), "test_fraction=1.0"),
@@ -114,3 +116,18 @@ def test_pairs_are_ordered_and_parts_are_named():
 def test_a_block_longer_than_any_number():
     times = np.arange(10)
     assert len(set(SplitRule("block", 0.5, block=10**30).held_out(times.astype(np.uint64), times).tolist())) == 1
+
+
+@given(contents, st.floats(0.05, 1.0), st.integers(0, 5))
+def test_what_is_used_is_decided_row_by_row(rows, used, seed):
+    rule = SplitRule(seed=seed, used=used)
+    assert (rule.kept(rows[::-1])[::-1] == rule.kept(rows)).all()
+    assert SplitRule(seed=seed).kept(rows).all()
+
+
+def test_what_is_used_has_nothing_to_do_with_what_is_held_out():
+    content = mix(np.arange(40_000, dtype=np.uint64))
+    rule = SplitRule(fraction=0.25, used=0.2)
+    kept, held_out = rule.kept(content), rule.held_out(content, times_of(len(content)))
+    assert abs(kept.mean() - 0.2) < 0.01  # five standard deviations of a binomial
+    assert abs(held_out[kept].mean() - 0.25) < 0.025

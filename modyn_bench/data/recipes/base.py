@@ -34,6 +34,7 @@ class Recipe(ABC):
         test_fraction: Share of the rows that is held out for evaluation, in (0, 1).
         split_seed: Another seed holds out other rows.
         test_block: Length of a block: a number of samples, or a duration such as ``1w``.
+        used_fraction: Share of the rows that is used at all, in (0, 1], by a seeded hash of a row's content.
     """
 
     version: ClassVar[int] = 1
@@ -45,6 +46,7 @@ class Recipe(ABC):
     test_fraction: float = 0.25
     split_seed: int = 0
     test_block: Any = 500
+    used_fraction: float = 1.0
 
     @property
     @abstractmethod
@@ -67,7 +69,7 @@ class Recipe(ABC):
     @property
     def split_rule(self) -> SplitRule:
         """How the test split is held out."""
-        return SplitRule(self.test_split, self.test_fraction, self.split_seed, self.test_block)
+        return SplitRule(self.test_split, self.test_fraction, self.split_seed, self.test_block, self.used_fraction)
 
     def check(self) -> None:
         """Check what can be checked at once: ranges, paths, column names.
@@ -93,6 +95,8 @@ class Recipe(ABC):
         }
         if self.test_split != "block":
             del options["test_block"]
+        if self.used_fraction == 1:
+            del options["used_fraction"]
         return hash_values(
             "recipe",
             FORMAT_VERSION,
