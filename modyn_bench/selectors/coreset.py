@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from modyn_bench.errors import RequestError, check_part
+from modyn_bench.errors import RequestError, check_part, placed
 from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.presampling.schedule import Schedule
@@ -59,8 +59,9 @@ class Coreset(Selector):
 
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check both parts."""
-        self.presampling.check_dataset(columns=columns)
-        self.downsampling.check_dataset(columns=columns)
+        for name, part in (("presampling", self.presampling), ("downsampling", self.downsampling)):
+            with placed(f"selector.{name}"):
+                part.check_dataset(columns=columns)
 
     def consume(self, part: Arrivals) -> None:
         """Let both parts take the samples."""

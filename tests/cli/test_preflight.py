@@ -461,6 +461,7 @@ FURTHER = (
     "trigger=drift +trigger/distance@trigger.detectors.x.distance=mmd +trigger/decision@trigger.detectors.x.decision"
 )
 WARMUP = "trigger=drift +trigger@trigger.warmup_trigger"
+TURNS = "selector=schedule selector@selector.policies.second"
 
 
 @pytest.mark.parametrize(
@@ -469,6 +470,13 @@ WARMUP = "trigger=drift +trigger@trigger.warmup_trigger"
         (f"{ENSEMBLE} trigger.members.d.decision.quantile=2", "trigger.members.d.decision.quantile=2 must lie in"),
         (f"{ENSEMBLE} trigger.members.d.windows.reference=x", "trigger.members.d.windows.reference='x' must be one of"),
         (f"{ENSEMBLE} trigger.members.d.interval=0", "trigger.members.d.interval=0 must be at least 1"),
+        (f"{TURNS}=uniform selector.policies.second.ratio=2", "selector.policies.second.ratio=2 must be a fraction"),
+        ("selector=coreset selector.downsampling.draw=x", "selector.downsampling.draw='x' must be one of"),
+        (
+            f"{TURNS}=coreset selector.policies.second.downsampling.limit=3",
+            "selector.policies.second.downsampling.limit=3 has no effect: set "
+            "selector.policies.second.presampling.limit",
+        ),
         (
             f"{ENSEMBLE} trigger.members.d.warmup_trigger=time",
             "trigger.members.d.warmup_trigger='time' is no Trigger: choose one as in "

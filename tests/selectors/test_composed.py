@@ -164,11 +164,11 @@ NEW, HALF = NewData, Halving
         ),
         (
             lambda: Coreset(ColumnBalanced("a"), HALF()).check_dataset(columns=("b",)),
-            r"selector.column=a is no column",
+            r"selector.presampling.column=a is no column",
         ),
         (
             lambda: Schedule({"a": ColumnBalanced("a")}, after={}).check_dataset(columns=("b",)),
-            r"selector.column=a is no column",
+            r"selector.policies.a.column=a is no column",
         ),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from modyn_bench.errors import RequestError, check_part
+from modyn_bench.errors import RequestError, check_part, placed
 from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.types import Arrivals, Selection, TriggerRecord
 
@@ -65,8 +65,9 @@ class Schedule(Selector):
 
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check every policy."""
-        for policy in self.policies.values():
-            policy.check_dataset(columns=columns)
+        for name, policy in self.policies.items():
+            with placed(f"selector.policies.{name}"):
+                policy.check_dataset(columns=columns)
 
     def consume(self, part: Arrivals) -> None:
         """Let every policy take the samples."""
