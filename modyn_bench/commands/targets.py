@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from modyn_bench.commands.messages import listed, nearest
 from modyn_bench.commands.schema import check_value, field_hints
@@ -145,11 +145,23 @@ def signature_of(target: Callable[..., object]) -> Signature:
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY)
     ]
     hints = {p.name: p.annotation for p in named if p.annotation is not p.empty and not isinstance(p.annotation, str)}
+    unpacked = _unpacked(signature)
     if isinstance(target, type) and dataclasses.is_dataclass(target):
         with suppress(NameError):  # fields that are inherited are annotated in the words of another module
             hints = {name: hint for name, hint in field_hints(target).items() if name in signature.parameters}
     required = tuple(parameter.name for parameter in named if parameter.default is parameter.empty)
-    return Signature(tuple(p.name for p in named), required, inspect.Parameter.VAR_KEYWORD in kinds, hints)
+    names = (*(p.name for p in named), *unpacked)
+    is_open = inspect.Parameter.VAR_KEYWORD in kinds and not unpacked
+    return Signature(names, required, is_open, hints | unpacked)
+
+
+def _unpacked(signature: inspect.Signature) -> dict[str, Any]:
+    """Return names and type hints of what ``**options: Unpack[...]`` takes; none where it takes anything."""
+    for parameter in signature.parameters.values():
+        if parameter.kind is parameter.VAR_KEYWORD and get_origin(parameter.annotation) is Unpack:
+            hints: dict[str, Any] = get_type_hints(get_args(parameter.annotation)[0])
+            return hints
+    return {}
 
 
 def read_signature(path: str) -> Signature | None:

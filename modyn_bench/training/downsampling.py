@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random, Turn
 from modyn_bench.training.records import SampleRecords
 from modyn_bench.training.scoring import Scorer
 from modyn_bench.training.sweep import sweep
@@ -138,9 +138,7 @@ class Downsampling:
                 self.policy.describe(outputs),
                 outputs.labels,
                 budget,
-                epoch=epoch,
-                num_epochs=self._num_epochs,
-                random=partial(self._random, "pool", number),
+                Turn(epoch, self._num_epochs, partial(self._random, "pool", number)),
             )
             best = pool.take(choice.positions)
             if choice.weights is None:
@@ -175,9 +173,7 @@ class Downsampling:
             self._describe_all(),
             self._labels,
             num_samples if self.policy.own_budget else self.policy.share.of(num_samples),
-            epoch=epoch,
-            num_epochs=self._num_epochs,
-            random=self._random,
+            Turn(epoch, self._num_epochs, self._random),
         )
         order = torch.argsort(choice.positions)
         choice = Choice(choice.positions[order], None if choice.weights is None else choice.weights[order])

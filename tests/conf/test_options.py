@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from modyn_bench.commands.schema import field_hints
-from modyn_bench.commands.targets import locate, read_signature
+from modyn_bench.commands.targets import locate, read_signature, signature_of
 from modyn_bench.config import SECTIONS
 from modyn_bench.data.preprocessing import InputSpec
 from modyn_bench.preflight import check_jobs
@@ -123,14 +124,23 @@ def test_keys_are_the_constructors_arguments(path: Path):
         assert keys <= set(signature.names)
         return
     found = locate(target)
-    assert keys | members == set(inspect.signature(found).parameters)
+    assert keys | members == set(signature_of(found).names)
     assert keys | members <= documented(found), "every option is described in the docstring"  # type: ignore[arg-type]
+
+
+def parameters_of(target: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """Those of the constructor, and of the constructors that it hands ``**options`` on to."""
+    found = dict(inspect.signature(target).parameters)
+    if "options" in found and isinstance(target, type):
+        for parent in target.__mro__[1:]:
+            found = {**inspect.signature(parent.__init__).parameters, **found}
+    return found
 
 
 @pytest.mark.parametrize("path", TARGETED, ids=name_of)
 def test_values_are_the_constructors_defaults(path: Path):
     target = content(path)["_target_"]
-    parameters = inspect.signature(locate(target)).parameters
+    parameters = parameters_of(locate(target))
     for key, value in content(path).items():
         if key in ("_target_", "_recursive_", "defaults") or parameters[key].default is inspect.Parameter.empty:
             continue
@@ -145,6 +155,8 @@ def test_values_are_the_constructors_defaults(path: Path):
 def default_of(default: object, target: str, key: str) -> object:
     """A dataclass hides the default of a list behind a factory."""
     found = locate(target)
+    if key == "mode" and default is None and hasattr(found, "modes"):
+        return found.modes[0]  # of a downsampling
     if not dataclasses.is_dataclass(found):
         return default
     field = {one.name: one for one in dataclasses.fields(found)}[key]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn
 from modyn_bench.selectors.downsampling.craig import Craig
 from modyn_bench.selectors.downsampling.grad_match import GradMatch, match
 from modyn_bench.selectors.downsampling.gradients import Gradients
@@ -64,18 +64,14 @@ def downsample(policy: Downsampler, outputs: Outputs, budget: int, seed: int = 0
         policy.describe(outputs),
         outputs.labels,
         budget,
-        epoch=0,
-        num_epochs=1,
-        random=lambda *names: derive(seed, *names),
+        Turn(0, 1, partial(derive, seed)),
     )
 
 
 def choose(policy: Downsampler, rows: FloatArray, budget: int, seed: int = 0) -> Choice:
     """Choose among rows that stand for descriptions."""
     labels = torch.zeros(len(rows), dtype=torch.int64)
-    return policy.choose(
-        torch.from_numpy(rows), labels, budget, epoch=0, num_epochs=1, random=lambda *names: derive(seed, *names)
-    )
+    return policy.choose(torch.from_numpy(rows), labels, budget, Turn(0, 1, partial(derive, seed)))
 
 
 def distances(rows: FloatArray) -> FloatArray:
@@ -161,10 +157,10 @@ def test_what_is_degenerate_is_chosen_from_as_well(name: str, kind: str):
 @pytest.mark.parametrize("name", ["k_center", "facility_location_anew"])
 def test_descriptions_in_half_precision_are_widened(name: str):
     policy, outputs = POLICIES[name](), random_outputs(0, 40)
-    options = {"epoch": 0, "num_epochs": 1, "random": lambda *names: derive(0, *names)}
+    turn = Turn(0, 1, partial(derive, 0))
     half = policy.describe(outputs).to(torch.bfloat16)
-    chosen = policy.choose(half, outputs.labels, 9, **options).positions  # type: ignore[arg-type]
-    assert chosen.tolist() == policy.choose(half.double(), outputs.labels, 9, **options).positions.tolist()  # type: ignore[arg-type]
+    chosen = policy.choose(half, outputs.labels, 9, turn).positions
+    assert chosen.tolist() == policy.choose(half.double(), outputs.labels, 9, turn).positions.tolist()
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -462,10 +458,3 @@ def test_balanced_every_class_is_chosen_from_apart(function: str):
 def test_a_wrong_option_is_named(make: Callable[[], Downsampler], message: str):
     with pytest.raises(RequestError, match=message):
         make()
-
-
-@pytest.mark.parametrize("policy", [KCenter, Craig, GradMatch, Submodular])
-def test_every_policy_has_the_options_of_downsampling(policy: type[Downsampler]):
-    own = inspect.signature(policy).parameters
-    for name, parameter in inspect.signature(Downsampler).parameters.items():
-        assert own[name].default == parameter.default

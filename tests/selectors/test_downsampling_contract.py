@@ -13,7 +13,7 @@ from found import concrete_classes
 
 from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.selectors import downsampling
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn
 from modyn_bench.selectors.downsampling.grad_norm import GradNorm
 from modyn_bench.selectors.downsampling.importance import DRAWS
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
@@ -65,7 +65,7 @@ def test_nothing_is_changed(make: Make) -> None:
     before = dict(vars(policy))
     description = description_of(policy, outputs)
     kept = description.clone()
-    policy.downsample(description, outputs.labels, 5, epoch=0, num_epochs=3, random=random_of(0))
+    policy.downsample(description, outputs.labels, 5, Turn(0, 3, random_of(0)))
     assert vars(policy) == before
     assert torch.equal(description, kept)
     for name in ("logits", "labels", "losses", "gradients", "embeddings"):
@@ -159,10 +159,10 @@ def test_a_choice_that_is_too_large_is_refused() -> None:
     class Greedy(Loss):
         own_budget = False
 
-        def choose(self, description, labels, budget, *, epoch, num_epochs, random):
+        def choose(self, description, labels, budget, turn):
             return Choice(torch.arange(len(labels)))
 
-    with pytest.raises(ContractError, match=r"selector loss chose 5 of 5 samples, but may 1..2"):
+    with pytest.raises(ContractError, match=r"selector loss chose 5 of 5 samples, but may choose 1..2"):
         chosen(Greedy(), random_outputs(5), 2)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Turn
 from modyn_bench.selectors.downsampling.each_epoch import highest_at_random
 from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
@@ -35,7 +35,7 @@ def chosen_by(
     rows = rows[:, None] if rows.ndim == 1 else rows
     labels = torch.zeros(len(rows), dtype=torch.int64) if labels is None else labels
     budget = policy.share.of(len(rows)) if budget is None else budget
-    return policy.downsample(rows, labels, budget, epoch=epoch, num_epochs=num_epochs, random=random_of(seed))
+    return policy.downsample(rows, labels, budget, Turn(epoch, num_epochs, random_of(seed)))
 
 
 @pytest.mark.parametrize("policy", [El2n(), Forgetting()], ids=lambda policy: policy.name)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.downsampling.base import Choice
+from modyn_bench.selectors.downsampling.base import Choice, Turn
 from modyn_bench.selectors.downsampling.inclusion import (
     as_scores,
     draw_one_by_one,
@@ -136,9 +136,7 @@ def choose(policy: Loss, scores: Array, size: int, generator: object) -> Choice:
         description,
         labels,
         size,
-        epoch=0,
-        num_epochs=1,
-        random=lambda *names: generator,  # type: ignore[arg-type]
+        Turn(0, 1, lambda *names: generator),  # type: ignore[arg-type, return-value]
     )
 
 

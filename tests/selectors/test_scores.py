@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import attrgetter
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from modyn_bench.selectors.downsampling.scored import Scored
 SURE_AND_RIGHT, UNSURE, SURE_AND_WRONG = [9.0, 0.0, 0.0], [0.1, 0.0, 0.0], [0.0, 9.0, 0.0]
 BETWEEN_TWO = [5.0, 4.9, -20.0]
 IRREDUCIBLE = "irreducible_loss"
+NAME = attrgetter("name")
 
 FIRST_OF = [  # policy, logits (of class 0), which come first
     (Loss(draw="top_k"), [SURE_AND_RIGHT, UNSURE, SURE_AND_WRONG], [2, 1, 0]),
@@ -46,7 +48,9 @@ def test_what_should_be_trained_on_first_is_chosen_first(
         assert choice.weights is None
 
 
-@pytest.mark.parametrize("policy", [Loss(), GradNorm(), Loss(draw="multinomial_reference")], ids=str)
+@pytest.mark.parametrize(
+    "policy", [Loss(), GradNorm(), Loss(draw="multinomial_reference")], ids=lambda policy: policy.name
+)
 def test_what_should_be_trained_on_first_is_drawn_most_often(policy: Downsampler) -> None:
     outputs = outputs_of([SURE_AND_RIGHT, UNSURE, SURE_AND_WRONG])
     counts = torch.zeros(3)
@@ -62,13 +66,15 @@ def test_what_can_be_learnt_and_is_not_yet_learnt_is_chosen_first() -> None:
     assert chosen(RhoLoss(), outputs, 1).positions.tolist() == [2]
 
 
-@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy(), RhoLoss(), Loss(draw="top_k")], ids=str)
+@pytest.mark.parametrize(
+    "policy", [LeastConfidence(), Margin(), Entropy(), RhoLoss(), Loss(draw="top_k")], ids=lambda policy: policy.name
+)
 def test_of_equal_scores_the_first_are_chosen(policy: Downsampler) -> None:
     outputs = outputs_of([UNSURE] * 6, columns={IRREDUCIBLE: torch.zeros(6)})
     assert chosen(policy, outputs, 3).positions.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=NAME)
 def test_the_least_sure_of_very_sure_predictions_is_told(policy: Scored) -> None:
     sure = torch.tensor([20.0, 50.0, 90.0, 120.0, 500.0, 3000.0])  # as float32, all but the first are certain
     logits = torch.stack([sure, torch.zeros(6), torch.full((6,), -1.0)], dim=1)
@@ -105,7 +111,7 @@ def definition(policy: Scored, logits: torch.Tensor) -> torch.Tensor:
     return torch.log(-(probabilities * probabilities.log()).sum(dim=1))
 
 
-@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=NAME)
 @given(st.lists(st.lists(st.floats(-8, 8, width=32), min_size=4, max_size=4), min_size=1, max_size=8))
 def test_uncertainty_is_its_definition(policy: Scored, rows: list[list[float]]) -> None:
     logits = torch.tensor(rows)
@@ -115,7 +121,7 @@ def test_uncertainty_is_its_definition(policy: Scored, rows: list[list[float]]) 
     assert (scores[tied] > 11).all()
 
 
-@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=lambda policy: policy.name)
+@pytest.mark.parametrize("policy", [LeastConfidence(), Margin(), Entropy()], ids=NAME)
 @pytest.mark.parametrize("logits", [[[3.0], [1.0]], [[-math.inf, 1.0, 0.0], [-math.inf, 5.0, 0.0]]])
 def test_a_single_class_and_classes_that_are_ruled_out(policy: Scored, logits: list[list[float]]) -> None:
     outputs = Outputs(torch.tensor(logits), torch.zeros(2, dtype=torch.int64), None, None, None, {})

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn
 
 
 def outputs_of(
@@ -64,4 +64,4 @@ def chosen(
     budget = policy.share.of(len(outputs.labels)) if budget is None else budget
     description = description_of(policy, outputs)
     random = random or random_of(0)
-    return policy.downsample(description, outputs.labels, budget, epoch=epoch, num_epochs=num_epochs, random=random)
+    return policy.downsample(description, outputs.labels, budget, Turn(epoch, num_epochs, random))

@@ -14,7 +14,7 @@ from modyn_bench.runs.files import npz_bytes
 from modyn_bench.runs.state_files import decode_states, encode_states
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Turn
 from modyn_bench.types import Arrivals, FloatArray, IntArray, ModelRecord, Selection, State, TriggerRecord
 
 
@@ -29,7 +29,7 @@ class Halving(Downsampler):
         weights = np.full(len(kept), 0.5, dtype=np.float32)
         return Selection(kept, weights, {"key": kept.astype(np.float32)})
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
         import torch
 
         return Choice(torch.arange(budget))

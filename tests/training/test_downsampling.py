@@ -14,7 +14,7 @@ from worlds import LINEAR, numbers, table, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Split
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, highest
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
 from modyn_bench.selectors.downsampling.importance import ImportanceSampled
 from modyn_bench.training.amounts import TRAINED, amounts
 from modyn_bench.training.plan import TrainingPlan
@@ -31,14 +31,14 @@ class Hardest(Downsampler):
         assert outputs.losses is not None
         return outputs.losses[:, None]
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
         return Choice(highest(description[:, 0], budget))
 
 
 class Weighted(Hardest):
     """The same with weights: of the chosen, the i-th stands for i + 1 samples."""
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
         return Choice(highest(description[:, 0], budget), torch.arange(1, budget + 1).double())
 
 
@@ -52,7 +52,7 @@ class Least(Downsampler):
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
         return before.nan_to_num(0.0) + 1.0
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
         return Choice(highest(-description[:, 0].nan_to_num(0.0), budget))
 
 
@@ -132,10 +132,10 @@ def test_sample_then_batch_scores_every_period(period: int, scorings: list[int])
     asked: list[int] = []
 
     class Watched(Weighted):
-        def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
-            asked.append(epoch)
-            assert (len(description), budget, num_epochs) == (100, 25, 5)
-            return super().choose(description, labels, budget, epoch=epoch, num_epochs=num_epochs, random=random)
+        def choose(self, description, labels, budget, turn: Turn) -> Choice:
+            asked.append(turn.epoch)
+            assert (len(description), budget, turn.num_epochs) == (100, 25, 5)
+            return super().choose(description, labels, budget, turn)
 
     trainer = trainer_of(table(100), epochs=5)
     trained = trainer.fit(first(100), None, last_key=99, downsampler=Watched(mode="sample_then_batch", period=period))

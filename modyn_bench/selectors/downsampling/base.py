@@ -3,7 +3,7 @@
 The trainer asks like this, for every batch that is scored, or once every ``period`` epochs for the whole set::
 
     description = policy.describe(outputs)         # pure: a row for each sample
-    choice = policy.downsample(description, labels, budget, epoch=epoch, num_epochs=num_epochs, random=random)
+    choice = policy.downsample(description, labels, budget, turn)
 
 Torch is imported inside functions only. Shapes: n samples, C classes, e columns of an embedding, k chosen.
 """
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -71,6 +72,41 @@ class Choice:
     weights: torch.Tensor | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a choice is made, and where its randomness comes from.
+
+    Attributes:
+        epoch: The epoch that is trained next, from 0.
+        num_epochs: Epochs of this training.
+        random: The only source of randomness. It is the same at every choice from a whole set, and another one for
+            every batch that is scored; what must differ from epoch to epoch names the epoch.
+    """
+
+    epoch: int
+    num_epochs: int
+    random: Random
+
+
+class SharedOptions(TypedDict, total=False):
+    """What every downsampling policy takes, as ``Downsampler`` describes it."""
+
+    history: History
+    limit: int | None
+    limit_by: str
+    warmup_triggers: int
+    mode: str | None
+    balance: bool
+
+
+class Options(SharedOptions, total=False):
+    """What those take as well whose budget is a share."""
+
+    ratio: float
+    size: int | None
+    period: int
+
+
 class Downsampler(Selector):
     """Takes the scope, up to the limit, as the trigger training set, and chooses among it while the model is trained.
 
@@ -82,7 +118,8 @@ class Downsampler(Selector):
         limit_by: What stays within the limit: ``newest``, ``uniform`` or ``balanced``.
         warmup_triggers: How many trainings at the start train on all of it.
         mode: ``batch_then_sample``: score batch after batch while training, and train on the best of each;
-            ``sample_then_batch``: score the whole set, and train for epochs on the best of it.
+            ``sample_then_batch``: score the whole set, and train for epochs on the best of it. ``None``: the first that
+            the policy can be used in.
         period: Epochs between two scorings of the whole set; 0: once per training.
         balance: Choose the share of each class apart.
 
@@ -117,17 +154,17 @@ class Downsampler(Selector):
         limit: int | None = None,
         limit_by: str = "newest",
         warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
+        mode: str | None = None,
         period: int = 1,
         balance: bool = False,
     ) -> None:
         super().__init__(history=history, limit=limit, limit_by=limit_by, warmup_triggers=warmup_triggers)
-        if mode not in self.modes:
+        if mode is not None and mode not in self.modes:
             raise RequestError(f"selector.mode={mode!r} must be {' or '.join(self.modes)} with {self.name}")
         if period < 0:
             raise RequestError(f"selector.period={period} must be at least 0; 0 scores once per training")
         self.share = Share(ratio, size)
-        self.mode = mode
+        self.mode = mode or self.modes[0]
         self.period = period
         self.balance = balance
 
@@ -154,25 +191,14 @@ class Downsampler(Selector):
         raise ContractError(f"selector {self.name} needs {self.needs}, but describes nothing")
 
     @abstractmethod
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose among n samples.
 
         Args:
             description: What ``describe`` says of each, shape (n, d), on the model's device.
             labels: Class indices, shape (n,).
             budget: How many to choose, 1 to n; fewer are allowed.
-            epoch: The epoch that is trained next, from 0.
-            num_epochs: Epochs of this training.
-            random: The only source of randomness.
+            turn: The epoch, and randomness.
         """
 
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
@@ -184,16 +210,7 @@ class Downsampler(Selector):
         """
         raise ContractError(f"selector {self.name} keeps no record")
 
-    def downsample(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def downsample(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose among n samples, class by class where that is asked for, with weights whose mean is 1.
 
         Takes what ``choose`` takes.
@@ -204,27 +221,19 @@ class Downsampler(Selector):
         import torch
 
         if not (self.balance or self.by_class):
-            choice = self.choose(description, labels, budget, epoch=epoch, num_epochs=num_epochs, random=random)
+            choice = self.choose(description, labels, budget, turn)
         else:
-            choice = self._class_by_class(description, labels, budget, epoch, num_epochs, random)
+            choice = self._class_by_class(description, labels, budget, turn)
         num_chosen = len(choice.positions)
         if not 1 <= num_chosen <= budget and not self.own_budget:
             raise ContractError(
-                f"selector {self.name} chose {num_chosen} of {len(labels)} samples, but may 1..{budget}"
+                f"selector {self.name} chose {num_chosen} of {len(labels)} samples, but may choose 1..{budget}"
             )
         if choice.weights is None:
             return Choice(choice.positions)
         return Choice(choice.positions, (choice.weights * (num_chosen / len(labels))).to(torch.float32))
 
-    def _class_by_class(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def _class_by_class(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         import torch
 
         counts = np.bincount(labels.cpu().numpy())
@@ -232,14 +241,8 @@ class Downsampler(Selector):
         positions, weights, weighted = [], [], False
         for group in np.flatnonzero(shares):
             members = (labels == int(group)).nonzero().flatten()
-            choice = self.choose(
-                description[members],
-                labels[members],
-                int(shares[group]),
-                epoch=epoch,
-                num_epochs=num_epochs,
-                random=_of_class(random, int(group)),
-            )
+            own = replace(turn, random=partial(turn.random, "class", int(group)))
+            choice = self.choose(description[members], labels[members], int(shares[group]), own)
             positions.append(members[choice.positions])
             alike = torch.full((len(choice.positions),), len(members) / len(choice.positions), device=members.device)
             weights.append(alike if choice.weights is None else choice.weights)
@@ -248,10 +251,6 @@ class Downsampler(Selector):
             return Choice(torch.cat(positions))
         left_out = counts.sum() / counts[shares > 0].sum()  # those chosen stand for classes without a share, too
         return Choice(torch.cat(positions), torch.cat(weights) * left_out)
-
-
-def _of_class(random: Random, group: int) -> Random:
-    return lambda *names: random("class", group, *names)
 
 
 def highest(scores: torch.Tensor, budget: int) -> torch.Tensor:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Options, Outputs, Turn
 from modyn_bench.selectors.downsampling.gradients import Gradients
 from modyn_bench.selectors.downsampling.greedy import Optimizer
 from modyn_bench.selectors.downsampling.set_functions import FacilityLocation
@@ -44,8 +43,8 @@ class Craig(Downsampler):
     Example:
         >>> import numpy as np, torch
         >>> rows, labels = torch.tensor([[0.0], [1.0], [9.0], [-1.0]]), torch.zeros(4, dtype=torch.int64)
-        >>> options = dict(epoch=0, num_epochs=1, random=lambda *names: np.random.default_rng(0))
-        >>> choice = Craig().choose(rows, labels, 2, **options)
+        >>> turn = Turn(0, 1, lambda *names: np.random.default_rng(0))
+        >>> choice = Craig().choose(rows, labels, 2, turn)
         >>> choice.positions.tolist(), choice.weights.tolist()
         ([0, 2], [3.0, 1.0])
 
@@ -64,31 +63,15 @@ class Craig(Downsampler):
     def __init__(
         self,
         *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
         gradient: str = "outputs",
         optimizer: str = "lazy",
         stochastic_epsilon: float = 0.1,
         approximation: float = 0.9,
         memory_budget: int = 1024,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         self.gradients = Gradients(gradient)
         self.needs = self.gradients.needs
@@ -99,21 +82,12 @@ class Craig(Downsampler):
         """Return the gradients, or what they are made of."""
         return self.gradients.describe(outputs)
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose the medoids, in the order in which they were added, with the sizes of their clusters."""
         import torch
 
         similarity = DistanceSimilarity(self.gradients.vectors(description))
         function = FacilityLocation(similarity, kept=self.memory_budget.holds(len(similarity)))
-        chosen = self.optimizer.maximize(function, budget, random("greedy"))
+        chosen = self.optimizer.maximize(function, budget, turn.random("greedy"))
         sizes = torch.bincount(function.nearest, minlength=budget)
         return Choice(torch.as_tensor(chosen, device=labels.device), sizes.to(torch.float32))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from modyn_bench.selectors.base import History
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.types import FloatArray, IntArray
 
@@ -19,31 +18,6 @@ class EachEpoch(Downsampler):
     """
 
     modes = ("sample_then_batch",)
-
-    def __init__(
-        self,
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "sample_then_batch",
-        period: int = 1,
-        balance: bool = False,
-    ) -> None:
-        super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
-        )
 
 
 def highest_at_random(scores: FloatArray, budget: int, generator: np.random.Generator) -> IntArray:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Options, Outputs, Turn
 from modyn_bench.selectors.downsampling.gradients import Gradients
 from modyn_bench.selectors.downsampling.ridge import Complement, nonnegative_ridge
 from modyn_bench.selectors.downsampling.vectors import Vectors
@@ -47,8 +46,8 @@ class GradMatch(Downsampler):
     Example:
         >>> import numpy as np, torch
         >>> rows, labels = torch.tensor([[4.0, 0], [0, 2], [0, -2], [0, 2]]), torch.zeros(4, dtype=torch.int64)
-        >>> options = dict(epoch=0, num_epochs=1, random=lambda *names: np.random.default_rng(0))
-        >>> choice = GradMatch(ridge=4.0).choose(rows, labels, 4, **options)
+        >>> turn = Turn(0, 1, lambda *names: np.random.default_rng(0))
+        >>> choice = GradMatch(ridge=4.0).choose(rows, labels, 4, turn)
         >>> choice.positions.tolist(), [round(weight, 3) for weight in choice.weights.tolist()]
         ([0, 1, 3], [2.182, 0.909, 0.909])
 
@@ -65,28 +64,12 @@ class GradMatch(Downsampler):
     def __init__(
         self,
         *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
         gradient: str = "outputs",
         ridge: float = 0.5,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         if not 0 < ridge < math.inf:
             raise RequestError(f"selector.ridge={ridge} must be above 0 and finite")
@@ -98,23 +81,14 @@ class GradMatch(Downsampler):
         """Return the gradients, or what they are made of."""
         return self.gradients.describe(outputs)
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose samples, in the order in which they were added, without those of weight 0."""
         import torch
 
         n = len(description)
         positions, weights = match(self.gradients.vectors(description), budget, self.ridge)
         if not len(positions):
-            drawn = random("draw").choice(n, size=budget, replace=False)
+            drawn = turn.random("draw").choice(n, size=budget, replace=False)
             equal = torch.full((budget,), n / budget, device=labels.device)
             return Choice(torch.as_tensor(drawn, device=labels.device), equal)
         return Choice(positions, (weights * (n / weights.sum())).to(torch.float32))

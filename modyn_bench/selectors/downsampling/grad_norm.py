@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Outputs
+from modyn_bench.selectors.downsampling.base import Options, Outputs
 from modyn_bench.selectors.downsampling.importance import ImportanceSampled
 
 if TYPE_CHECKING:
@@ -58,28 +57,12 @@ class GradNorm(ImportanceSampled):
         of: str = "outputs",
         uniform_share: float = 0.1,
         draw: str = "inclusion",
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             uniform_share=uniform_share,
             draw=draw,
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         if of not in ("outputs", "last_layer"):
             raise RequestError(f"selector.of={of!r} must be outputs or last_layer")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Random, highest
+from modyn_bench.selectors.downsampling.base import Choice, Options, Turn, highest
 from modyn_bench.selectors.downsampling.inclusion import (
     as_scores,
     draw_one_by_one,
@@ -63,26 +62,10 @@ class ImportanceSampled(Scored):
         *,
         uniform_share: float = 0.1,
         draw: str = "inclusion",
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         if not 0 < uniform_share <= 1:
             raise RequestError(f"selector.uniform_share={uniform_share} must be a fraction in (0, 1]")
@@ -91,23 +74,14 @@ class ImportanceSampled(Scored):
         self.uniform_share = uniform_share
         self.draw = draw
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose as ``draw`` says."""
         import torch
 
         if self.draw == "top_k":
             return Choice(highest(description[:, 0], budget))
         scores = as_scores(description[:, 0].cpu().double().numpy())
-        generator = random("draw", epoch)
+        generator = turn.random("draw", turn.epoch)
         if self.draw == "inclusion":
             positions, weights = self._by_inclusion(scores, budget, generator)
         else:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Outputs, SharedOptions, Turn
 from modyn_bench.selectors.downsampling.each_epoch import EachEpoch
 from modyn_bench.types import FloatArray
 
@@ -60,28 +59,8 @@ class Infobatch(EachEpoch):
     record_size = 1
     own_budget = True
 
-    def __init__(
-        self,
-        *,
-        prune: float = 0.5,
-        anneal: float = 0.125,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "sample_then_batch",
-        balance: bool = False,
-    ) -> None:
-        super().__init__(
-            ratio=1.0,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=1,
-            balance=balance,
-        )
+    def __init__(self, *, prune: float = 0.5, anneal: float = 0.125, **options: Unpack[SharedOptions]) -> None:
+        super().__init__(ratio=1.0, period=1, **options)
         if not 0 <= prune < 1:
             raise RequestError(f"selector.prune={prune} must be a probability in [0, 1)")
         if not 0 <= anneal <= 1:
@@ -99,22 +78,14 @@ class Infobatch(EachEpoch):
         """Tell whether an epoch is among the last ones, in which nothing is pruned."""
         return num_epochs - epoch <= self.anneal * num_epochs + _ROUNDING
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose all but those pruned."""
         import torch
 
         losses = description[:, 0].cpu().double().numpy()
-        low = np.zeros(len(losses), dtype=bool) if self.anneals(epoch=epoch, num_epochs=num_epochs) else _low(losses)
-        kept = ~low | (random("prune", epoch).random(len(losses)) >= self.prune)
+        anneals = self.anneals(epoch=turn.epoch, num_epochs=turn.num_epochs)
+        low = np.zeros(len(losses), dtype=bool) if anneals else _low(losses)
+        kept = ~low | (turn.random("prune", turn.epoch).random(len(losses)) >= self.prune)
         positions = np.flatnonzero(kept)
         weights = np.where(low[positions], 1.0 / (1.0 - self.prune), 1.0).astype(np.float32)
         device = description.device

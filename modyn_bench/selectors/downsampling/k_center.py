@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Need, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Need, Outputs, Turn
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,8 @@ class KCenter(Downsampler):
     Example:
         >>> import numpy as np, torch
         >>> rows, labels = torch.tensor([[0.0], [1.0], [9.0], [4.0]]), torch.zeros(4, dtype=torch.int64)
-        >>> options = dict(epoch=0, num_epochs=1, random=lambda *names: np.random.default_rng(0))
-        >>> KCenter().choose(rows, labels, 3, **options).positions.tolist()
+        >>> turn = Turn(0, 1, lambda *names: np.random.default_rng(0))
+        >>> KCenter().choose(rows, labels, 3, turn).positions.tolist()
         [3, 2, 0]
 
     Reference:
@@ -42,18 +42,9 @@ class KCenter(Downsampler):
         assert outputs.embeddings is not None
         return outputs.embeddings.float()
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose the centres, in the order in which they were added."""
-        start = int(random("start").integers(len(description)))
+        start = int(turn.random("start").integers(len(description)))
         return Choice(farthest_first(description.float().nan_to_num(0.0, 0.0, 0.0), budget, start))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from modyn_bench.selectors.downsampling.base import Choice, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Outputs, Turn
 from modyn_bench.selectors.downsampling.each_epoch import EachEpoch, highest_at_random
 
 if TYPE_CHECKING:
@@ -30,18 +30,9 @@ class Recorded(EachEpoch):
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
         """Return what is kept of samples that were just passed forward in training, the score first."""
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose those never trained on, then the highest."""
         import torch
 
-        positions = highest_at_random(description[:, 0].cpu().double().numpy(), budget, random("ties", epoch))
+        positions = highest_at_random(description[:, 0].cpu().double().numpy(), budget, turn.random("ties", turn.epoch))
         return Choice(torch.from_numpy(positions).to(description.device))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import priorities
-from modyn_bench.selectors.base import History, SelectionContext
-from modyn_bench.selectors.downsampling.base import Outputs
+from modyn_bench.selectors.base import SelectionContext
+from modyn_bench.selectors.downsampling.base import Options, Outputs
 from modyn_bench.selectors.downsampling.scored import Scored
 from modyn_bench.types import IntArray, Selection
 
@@ -82,26 +82,10 @@ class RhoLoss(Scored):
         train_on_holdout: bool = False,
         irreducible_model: Mapping[str, Any] | None = None,
         irreducible_epochs: int | None = None,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         if holdout not in HOLDOUTS:
             raise RequestError(f"selector.holdout={holdout!r} must be {' or '.join(HOLDOUTS)}")

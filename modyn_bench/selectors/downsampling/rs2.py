@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Random
+from modyn_bench.selectors.downsampling.base import Choice, Random, SharedOptions, Turn
 from modyn_bench.selectors.downsampling.each_epoch import EachEpoch
 from modyn_bench.types import IntArray
 
@@ -39,44 +38,14 @@ class Rs2(EachEpoch):
     name = "rs2"
     needs = ()
 
-    def __init__(
-        self,
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "sample_then_batch",
-        balance: bool = False,
-    ) -> None:
-        super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=1,
-            balance=balance,
-        )
+    def __init__(self, *, ratio: float = 0.25, size: int | None = None, **options: Unpack[SharedOptions]) -> None:
+        super().__init__(ratio=ratio, size=size, period=1, **options)
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose the epoch's subset."""
         import torch
 
-        positions = np.sort(self.subset(len(labels), budget, epoch, random))
+        positions = np.sort(self.subset(len(labels), budget, turn.epoch, turn.random))
         return Choice(torch.from_numpy(positions).to(labels.device))
 
     def subset(self, num_samples: int, budget: int, epoch: int, random: Random) -> IntArray:

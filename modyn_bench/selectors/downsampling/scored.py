@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Random, highest
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
 
 if TYPE_CHECKING:
     import torch
@@ -28,15 +28,6 @@ class Scored(Downsampler):
         """Return the scores, shape (n, 1)."""
         return self.score(outputs)[:, None]
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose the highest scores."""
         return Choice(highest(description[:, 0], budget))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from modyn_bench.errors import RequestError
-from modyn_bench.selectors.base import History
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Random
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Options, Outputs, Turn
 from modyn_bench.selectors.downsampling.gradients import Gradients
 from modyn_bench.selectors.downsampling.greedy import Optimizer, SetFunction
 from modyn_bench.selectors.downsampling.set_functions import FacilityLocation, GraphCut, LogDeterminant
@@ -53,8 +52,8 @@ class Submodular(Downsampler):
     Example:
         >>> import numpy as np, torch
         >>> rows, labels = torch.tensor([[2.0, 0], [2, 1], [1, 2], [0, -1]]), torch.zeros(4, dtype=torch.int64)
-        >>> options = dict(epoch=0, num_epochs=1, random=lambda *names: np.random.default_rng(0))
-        >>> Submodular().choose(rows, labels, 2, **options).positions.tolist()
+        >>> turn = Turn(0, 1, lambda *names: np.random.default_rng(0))
+        >>> Submodular().choose(rows, labels, 2, turn).positions.tolist()
         [0, 3]
 
     Reference:
@@ -72,15 +71,6 @@ class Submodular(Downsampler):
     def __init__(
         self,
         *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        limit_by: str = "newest",
-        warmup_triggers: int = 0,
-        mode: str = "batch_then_sample",
-        period: int = 1,
-        balance: bool = False,
         function: str = "facility_location",
         of: str = "gradient",
         gradient: str = "outputs",
@@ -90,17 +80,10 @@ class Submodular(Downsampler):
         graph_cut_lambda: float = 1.0,
         epsilon: float = 1.0,
         memory_budget: int = 1024,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            ratio=ratio,
-            size=size,
-            history=history,
-            limit=limit,
-            limit_by=limit_by,
-            warmup_triggers=warmup_triggers,
-            mode=mode,
-            period=period,
-            balance=balance,
+            **options,
         )
         if function not in FUNCTIONS:
             raise RequestError(f"selector.function={function!r} must be one of {', '.join(FUNCTIONS)}")
@@ -126,22 +109,13 @@ class Submodular(Downsampler):
         assert outputs.embeddings is not None
         return outputs.embeddings.float()
 
-    def choose(
-        self,
-        description: torch.Tensor,
-        labels: torch.Tensor,
-        budget: int,
-        *,
-        epoch: int,
-        num_epochs: int,
-        random: Random,
-    ) -> Choice:
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose samples, in the order in which they were added."""
         import torch
 
         vectors = Vectors(description) if self.of == "embedding" else self.gradients.vectors(description)
         function = self._of_none(CosineSimilarity(vectors), budget)
-        chosen = self.optimizer.maximize(function, budget, random("greedy"))
+        chosen = self.optimizer.maximize(function, budget, turn.random("greedy"))
         return Choice(torch.as_tensor(chosen, device=labels.device))
 
     def _of_none(self, similarity: CosineSimilarity, budget: int) -> SetFunction:
