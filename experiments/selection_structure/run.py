@@ -93,7 +93,7 @@ POLICIES: dict[str, Policy] = {
     "least_confidence": Policy(lambda: LeastConfidence(ratio=RATIO), UNLABELLED),
     "rho_loss, simple": Policy(lambda: RhoLoss(ratio=RATIO), ("less", "less")),
     "rho_loss, twin": Policy(lambda: RhoLoss(ratio=RATIO, holdout="twin"), ("less", "less")),
-    "rho_loss, simple, longer": Policy(lambda: RhoLoss(ratio=RATIO, irreducible_epochs=40), ("less", "less")),
+    "rho_loss, simple, 40 epochs": Policy(lambda: RhoLoss(ratio=RATIO, irreducible_epochs=40), ("less", "less")),
     "k_center": Policy(lambda: KCenter(ratio=RATIO), UNLABELLED),
     "craig": Policy(lambda: Craig(ratio=RATIO), HARD, BLIND),
     "grad_match": Policy(lambda: GradMatch(ratio=RATIO), HARD, HARD),
@@ -104,7 +104,7 @@ POLICIES: dict[str, Policy] = {
         )
         for of, function in product(("gradient", "embedding"), ("facility_location", "graph_cut", "log_determinant"))
     },
-    "log_determinant, ε = 0.01": Policy(
+    "log_determinant, embedding, ε = 0.01": Policy(
         lambda: Submodular(ratio=RATIO, function="log_determinant", of="embedding", epsilon=0.01), UNLABELLED
     ),
 }
@@ -248,7 +248,7 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     from matplotlib import pyplot as plt
 
     grouped = results.groupby("policy", sort=False)
-    mean, spread = (frame.reindex(list(POLICIES)) for frame in (grouped.mean(), grouped.std(ddof=0)))
+    mean, spread = (frame.reindex(list(POLICIES)) for frame in (grouped.mean(), grouped.std().fillna(0)))
     rows = np.arange(len(POLICIES))
     fig, axes = plt.subplots(1, 3, figsize=(11, 7), sharey=True, width_ratios=(3, 3, 1.6), layout="constrained")
     marks = zip(KINDS, ("#D55E00", "#0072B2", "#333333"), ("X", "s", "o"), strict=True)
