@@ -104,8 +104,8 @@ POLICIES: dict[str, Policy] = {
         )
         for of, function in product(("gradient", "embedding"), ("facility_location", "graph_cut", "log_determinant"))
     },
-    "log_determinant, embedding, ε = 0.01": Policy(
-        lambda: Submodular(ratio=RATIO, function="log_determinant", of="embedding", epsilon=0.01), UNLABELLED
+    "log_determinant, embedding, ε = 1": Policy(
+        lambda: Submodular(ratio=RATIO, function="log_determinant", of="embedding", epsilon=1.0), UNLABELLED
     ),
 }
 

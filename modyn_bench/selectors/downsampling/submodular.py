@@ -39,7 +39,8 @@ class Submodular(Downsampler):
             :math:`\lceil \frac{n}{k} \ln \frac{1}{\epsilon} \rceil` samples for each that it adds.
         approximation: Least share of the best gain that the approximate lazy optimiser takes, in (0, 1].
         graph_cut_lambda: λ, at least 0: how much being typical counts; from 2 on the graph cut is monotone.
-        epsilon: ε, above 0.
+        epsilon: ε, above 0. The smaller, the less a near-copy of what was chosen adds; with 1 copies add so much that
+            they may be preferred to what differs.
         memory_budget: MiB that the similarities of facility location may take, 4 · n² bytes; beyond that they are
             computed anew whenever they are needed. The other functions never keep them.
 
@@ -78,7 +79,7 @@ class Submodular(Downsampler):
         stochastic_epsilon: float = 0.1,
         approximation: float = 0.9,
         graph_cut_lambda: float = 1.0,
-        epsilon: float = 1.0,
+        epsilon: float = 0.01,
         memory_budget: int = 1024,
         **options: Unpack[Options],
     ) -> None:
