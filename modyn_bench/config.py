@@ -106,12 +106,12 @@ class TrainingConfig:
         carry_optimizer: Keep the optimiser's state from trigger to trigger (``start_from: previous`` only).
         fit_on: Data that preprocessing is fitted on: ``first_trigger`` or ``all`` (which looks into the future).
         accelerator: Lightning's: ``cpu``, ``gpu``, ``mps``.
-        devices: Number of devices.
+        devices: Devices that train together, each in a process of its own; a step then has as many times more samples.
         precision: Lightning's: ``32-true``, ``64-true``, ``bf16-mixed``, ``bf16-true``, and, where the device is no
             CPU, ``16-mixed`` and ``16-true``.
         compile: Compile the model with ``torch.compile``.
         deterministic: Use deterministic algorithms only.
-        threads: Threads that torch computes with.
+        threads: Threads that torch computes with, in each process.
     """
 
     epochs: int = 3
@@ -140,8 +140,6 @@ class TrainingConfig:
         """Raise ``RequestError`` if a value is out of range."""
         for key in ("epochs", "batch_size", "accumulate", "num_samples", "devices", "threads"):
             _at_least(f"training.{key}", getattr(self, key), 1)
-        if self.devices > 1:
-            raise RequestError(f"training.devices={self.devices}: training on several devices is not offered: use 1")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise RequestError(f"training.clip_norm={self.clip_norm} must be above 0, or null")
         _one_of("training.budget", self.budget, ("epochs", "sample_passes"))
@@ -154,6 +152,8 @@ class TrainingConfig:
         _one_of("training.fit_on", self.fit_on, ("first_trigger", "all"))
         _one_of("training.accelerator", self.accelerator, ("cpu", "gpu", "cuda", "mps"))
         _one_of("training.precision", self.precision, _PRECISIONS)
+        if self.devices > 1 and self.accelerator == "mps":
+            raise RequestError(f"training.devices={self.devices}: training.accelerator=mps has one device")
         if self.precision.startswith("16-") and self.accelerator == "cpu":
             raise RequestError(
                 f"training.precision={self.precision} is for GPUs: with training.accelerator=cpu use bf16-mixed"

@@ -68,7 +68,7 @@ def amounts(
         config = replace(config, num_samples=_trained_within(passes, num_samples, chosen, policy))
     if policy is not None and policy.own_budget and config.num_samples is not None:
         chosen = max(round(policy.expected_share * num_samples), 1)  # so that the epochs suffice, on average
-    plan = TrainingPlan(chosen, config, seed, last_key)
+    plan = TrainingPlan(chosen, config, seed, last_key, world_size=config.devices)
     return Amounts(plan, plan.num_optimizer_steps, 0, plan.num_passes)
 
 
@@ -101,8 +101,8 @@ def _by_pools(
     share = policy.share.ratio if policy.share.size is None else policy.share.of(num_samples) / num_samples
     pool = max(round(config.batch_size / share), 1)
     pooled = replace(config, batch_size=pool, accumulate=1, num_samples=None)
-    plan = TrainingPlan(num_samples, pooled, seed, last_key)
-    of_epoch = _chosen(plan, policy, num_samples, epoch=0)
+    plan = TrainingPlan(num_samples, pooled, seed, last_key, world_size=config.devices)
+    of_epoch = sum(_chosen(plan, policy, num_samples, epoch=0))
     scored: int | None = None
     if passes is not None:
         scored = int(passes / (1.0 + TRAINED * of_epoch / plan.epoch_samples))
@@ -110,13 +110,16 @@ def _by_pools(
         scored = math.ceil(config.num_samples * plan.epoch_samples / of_epoch)
     if scored is not None:
         plan = replace(plan, config=replace(pooled, num_samples=max(scored, 1)))
-    trained = sum(
-        _chosen(plan, policy, num_samples, epoch=epoch) * times
-        for epoch, times in ((0, plan.num_epochs - 1), (plan.num_epochs - 1, 1))
-    )
-    return Amounts(plan, math.ceil(trained / (config.batch_size * config.accumulate)), pool, trained)
+    usual = _chosen(plan, policy, num_samples, epoch=0)
+    last = _chosen(plan, policy, num_samples, epoch=plan.num_epochs - 1)
+    trained = [one * (plan.num_epochs - 1) + other for one, other in zip(usual, last, strict=True)]
+    num_steps = math.ceil(max(trained) / (config.batch_size * config.accumulate))  # no device steps without the others
+    return Amounts(plan, num_steps, pool, sum(trained))
 
 
-def _chosen(plan: TrainingPlan, policy: Downsampler, num_samples: int, *, epoch: int) -> int:
-    """Return how many samples are chosen from the pools of an epoch."""
-    return sum(pool_budget(policy, num_samples, batch.size) for batch in plan.batches(epoch))
+def _chosen(plan: TrainingPlan, policy: Downsampler, num_samples: int, *, epoch: int) -> list[int]:
+    """Return how many samples each device chooses from its pools of an epoch."""
+    return [
+        sum(pool_budget(policy, num_samples, batch.size) for batch in own.batches(epoch) if not batch.padded)
+        for own in (replace(plan, rank=rank) for rank in range(plan.world_size))
+    ]

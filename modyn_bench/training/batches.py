@@ -32,9 +32,10 @@ class Batch:
         scale: What the sum of weighted losses is multiplied with.
         steps: Whether the optimiser steps after it.
         last: Whether no other batch of the training follows.
+        stands_in: Whether its one sample, of weight 0, only stands in for a device that is left without one.
     """
 
-    __slots__ = ("inputs", "labels", "last", "positions", "scale", "steps", "weights")
+    __slots__ = ("inputs", "labels", "last", "positions", "scale", "stands_in", "steps", "weights")
 
     def __init__(
         self,
@@ -46,6 +47,7 @@ class Batch:
         scale: float,
         steps: bool,
         last: bool,
+        stands_in: bool = False,
     ) -> None:
         self.inputs = inputs
         self.labels = labels
@@ -54,6 +56,7 @@ class Batch:
         self.scale = scale
         self.steps = steps
         self.last = last
+        self.stands_in = stands_in
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -141,7 +144,7 @@ class TrainingBatches:
         order = positions[self._plan.permutation(epoch, len(positions))][: plan.num_passes]
         if self._rest is not None:
             self._rest -= len(order)
-        self._loader = self._load(iter([order]))
+        self._loader = self._load(iter([plan.share(order, 0)]))
         yield from self._batches(self._loader, plan, 0, weights, last=last)
 
     def _batches(
@@ -179,4 +182,5 @@ class TrainingBatches:
                 scale=batch.scale,
                 steps=batch.steps,
                 last=last and index + 1 == num_batches,
+                stands_in=batch.padded,
             )

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random, Turn
+from modyn_bench.training.peers import Peers
 from modyn_bench.training.records import SampleRecords
 from modyn_bench.training.scoring import Scorer
-from modyn_bench.training.sweep import sweep
+from modyn_bench.training.sweep import num_batches, sweep
 from modyn_bench.types import IntArray, Selection
 
 
@@ -60,6 +61,10 @@ class Rows:
             torch.cat([self.positions, others.positions]),
         )
 
+    def weightless(self) -> Rows:
+        """Return the same samples with weights of 0."""
+        return Rows(self.inputs, self.labels, torch.zeros(len(self), device=self.labels.device), self.positions)
+
     def all_weights(self) -> torch.Tensor:
         """Return the weights, ones where there are none."""
         return torch.ones(len(self), device=self.labels.device) if self.weights is None else self.weights
@@ -80,6 +85,7 @@ class Downsampling:
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
         records: What earlier trainings recorded.
+        peers: Whom the set is shared with.
     """
 
     def __init__(
@@ -96,6 +102,7 @@ class Downsampling:
         seed: int,
         last_key: int,
         records: SampleRecords | None = None,
+        peers: Peers | None = None,
     ) -> None:
         self.policy = policy
         self.scorer = scorer
@@ -105,6 +112,7 @@ class Downsampling:
         self._preprocessor = preprocessor
         self._num_epochs = num_epochs
         self._device = device
+        self._peers = Peers() if peers is None else peers
         self._random: Random = partial(derive, seed, "training", last_key, "downsampling")
         self._known = {name: torch.from_numpy(values).to(device) for name, values in selection.columns.items()}
         self._labels = torch.from_numpy(np.array(labels[selection.keys], dtype=np.int64)).to(device)
@@ -113,6 +121,7 @@ class Downsampling:
         self._chosen: tuple[IntArray, NDArray[np.float32] | None] | None = None
         self._num_pools = 0
         self._records: torch.Tensor | None = None  # shape (n, record_size)
+        self._known_uses = self._uses.clone()  # when records were last brought together
         if policy.record_size:
             before = records if records is not None and records.policy == policy.name else None
             rows = np.full((len(selection), policy.record_size), np.nan, np.float32)
@@ -123,6 +132,7 @@ class Downsampling:
 
         Where the policy's period has come, the whole set is scored and chosen from anew.
         """
+        self._bring_records_together()
         period = self.policy.period
         if self._chosen is None or (period and epoch % period == 0):
             with self.scorer.timed():
@@ -138,7 +148,11 @@ class Downsampling:
                 self.policy.describe(outputs),
                 outputs.labels,
                 budget,
-                Turn(epoch, self._num_epochs, partial(self._random, "pool", number)),
+                Turn(
+                    epoch,
+                    self._num_epochs,
+                    partial(self._random, "pool", number * self._peers.size + self._peers.rank),
+                ),
             )
             best = pool.take(choice.positions)
             if choice.weights is None:
@@ -156,16 +170,24 @@ class Downsampling:
 
     def uses(self) -> dict[str, NDArray[Any]]:
         """Return how often each sample was trained on and the sum of its weights, each of shape (n,)."""
-        return {"num_uses": self._uses.cpu().numpy(), "sum_of_weights": self._sums.cpu().numpy()}
+        uses, sums = self._peers.total(self._uses), self._peers.total(self._sums)
+        return {"num_uses": uses.cpu().numpy(), "sum_of_weights": sums.cpu().numpy()}
 
-    def records(self, before: SampleRecords | None, *, oldest_key: int) -> SampleRecords | None:
-        """Return what is recorded of all samples from a key on; ``None`` where the policy records nothing."""
-        if self._records is None:
-            return None
-        size = self.policy.record_size
-        if before is None or before.policy != self.policy.name:
-            before = SampleRecords(self.policy.name, np.empty(0, np.int64), np.empty((0, size), np.float32))
-        return before.updated(self._selection.keys, self._records.cpu().numpy(), first_key=oldest_key)
+    def recorded(self) -> NDArray[np.float32] | None:
+        """Return what is recorded of each sample, shape (n, d); ``None`` where the policy records nothing."""
+        self._bring_records_together()
+        return None if self._records is None else self._records.cpu().numpy()
+
+    def _bring_records_together(self) -> None:
+        """Let every device know what others recorded since the last time; of several records, that of the last one."""
+        if self._records is None or self._peers.size == 1:
+            return
+        own = self._peers.rank + 1
+        changed = self._uses != self._known_uses
+        owner = self._peers.highest(changed * own)[:, None]
+        theirs = self._peers.total(torch.where(owner == own, self._records, 0.0))
+        self._records = torch.where(owner > 0, theirs, self._records)
+        self._known_uses = self._uses.clone()
 
     def _choose_subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
         num_samples = len(self._selection)
@@ -187,11 +209,27 @@ class Downsampling:
             return self._records
         if not self.policy.needs:
             return torch.empty(len(self._selection), 0, device=self._device)
+        keys, peers = self._selection.keys, self._peers
+        peers.share(self.scorer.buffers)
         described: list[torch.Tensor] = []
-        for batch in sweep(self._split_columns, self._split_labels, self._selection.keys, self._preprocessor):
+        own = peers.batches_of(num_batches(len(keys)))
+        for batch in sweep(self._split_columns, self._split_labels, keys, self._preprocessor, own):
             columns = self._columns_of(batch.positions.to(self._device))
             described.append(self.policy.describe(self.scorer.ask(batch.inputs, batch.labels, columns)))
-        return torch.cat(described)
+        return self._of_all(torch.cat(described))
+
+    def _of_all(self, own: torch.Tensor) -> torch.Tensor:
+        """Return the descriptions of all samples from those of every device's part, in order."""
+        peers, num_samples = self._peers, len(self._selection)
+        if peers.size == 1:
+            return own
+        if len(own) == num_samples:  # every device scored all of them, which counts once
+            self.scorer.num_samples -= num_samples if peers.rank else 0
+            return own
+        start = sum(peers.counts(len(own))[: peers.rank])
+        described = own.new_zeros(num_samples, *own.shape[1:])
+        described[start : start + len(own)] = own
+        return peers.total(described)
 
     def _columns_of(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: column[positions] for name, column in self._known.items()}

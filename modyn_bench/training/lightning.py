@@ -13,17 +13,38 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import RequestError
 from modyn_bench.training.batches import TrainingBatches
 from modyn_bench.training.module import TrainingModule
+from modyn_bench.training.peers import Peers
 
 _DETERMINISTIC: Any = torch.utils.deterministic  # a module that is swapped for an object with properties
 
 
-def run_lightning(module: TrainingModule, batches: TrainingBatches, config: TrainingConfig, *, max_epochs: int) -> None:
+class _Environment(LightningEnvironment):
+    """Tells Lightning that this is one of several processes which were started, and joined, without it."""
+
+    creates_processes_externally = True
+
+    def __init__(self, peers: Peers) -> None:
+        super().__init__()
+        self._rank = peers.rank
+
+    def local_rank(self) -> int:
+        return self._rank
+
+    def node_rank(self) -> int:
+        return 0
+
+
+def run_lightning(
+    module: TrainingModule, batches: TrainingBatches, config: TrainingConfig, *, max_epochs: int, peers: Peers
+) -> None:
     """Train a module on batches, in a new Lightning Trainer.
 
     Args:
@@ -31,6 +52,7 @@ def run_lightning(module: TrainingModule, batches: TrainingBatches, config: Trai
         batches: Iterating yields the next epoch's.
         config: Device, precision, determinism.
         max_epochs: Number of epochs.
+        peers: The processes that do the same at the same time.
 
     Raises:
         RequestError: If Lightning refuses the device or the precision.
@@ -41,6 +63,7 @@ def run_lightning(module: TrainingModule, batches: TrainingBatches, config: Trai
             trainer = pl.Trainer(
                 accelerator=config.accelerator,
                 devices=config.devices,
+                strategy=_strategy(peers),
                 precision=config.precision,  # type: ignore[arg-type]  # a configured name; Lightning checks it
                 max_epochs=max_epochs,
                 deterministic=config.deterministic,
@@ -60,6 +83,17 @@ def run_lightning(module: TrainingModule, batches: TrainingBatches, config: Trai
             ) from error
         _DETERMINISTIC.fill_uninitialized_memory = False  # costs time and changes no result
         trainer.fit(module, batches)
+
+
+def _strategy(peers: Peers) -> str | Strategy:
+    if peers.size == 1:
+        return "auto"
+    return DDPStrategy(
+        cluster_environment=_Environment(peers),
+        find_unused_parameters=True,  # a model may leave some out, as it may on one device
+        init_sync=False,  # all start with the same
+        broadcast_buffers=False,  # Lightning never lets it happen in manual optimisation: the module does it
+    )
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from modyn_bench.training.optimizers import (
     restore_states,
     step_scaled,
 )
+from modyn_bench.training.peers import Peers
 from modyn_bench.training.scoring import Loss
 
 
@@ -42,11 +43,12 @@ class TrainingModule(pl.LightningModule):
         num_classes: Number of classes.
         optimizer_states: What optimisers start with, by name.
         downsampling: What chooses among the samples; ``None``: all are trained on.
+        peers: The processes that train with this one.
         on_samples: Told how many more samples are done.
 
     Attributes:
         num_steps: Optimiser steps so far.
-        num_trained: Samples passed forward and backward so far.
+        num_trained: Samples passed forward and backward by this process so far.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class TrainingModule(pl.LightningModule):
         num_classes: int,
         optimizer_states: Mapping[str, OptimizerState],
         downsampling: Downsampling | None = None,
+        peers: Peers | None = None,
         on_samples: Callable[[int], None] | None = None,
     ) -> None:
         super().__init__()
@@ -69,6 +72,7 @@ class TrainingModule(pl.LightningModule):
         self.named_optimizers: dict[str, Optimizer] = {}
         self._config = config
         self._amounts = amounts
+        self._peers = Peers() if peers is None else peers
         self._downsampling = downsampling
         self._waiting: Rows | None = None  # chosen, but too few for a step so far
         self._loss = loss
@@ -79,6 +83,10 @@ class TrainingModule(pl.LightningModule):
         self._interval = "step"
         self._losses: list[torch.Tensor] = []
         self._dtype_of_inputs = model_dtype(config.precision)
+        self._buffers_of_all: list[torch.Tensor] = []
+        if self._peers.size > 1:
+            self._buffers_of_all = list(model.buffers())
+            self.unused = nn.Parameter(torch.zeros(1))  # DDP warns where it looks for unused ones and finds none
         self._norms = [layer for layer in model.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
         self._forward: Callable[..., Any] = torch.compile(model) if config.compile else model
 
@@ -88,6 +96,11 @@ class TrainingModule(pl.LightningModule):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
+
+    def setup(self, stage: str) -> None:
+        """Choose which gradients are sparse, before several devices agree on how to exchange them."""
+        if self._peers.size > 1:
+            build_optimizers(self._config.optimizer, self.model)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Make the optimisers, when the model lies on its device, and give them the state they carry on."""
@@ -107,15 +120,17 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Pass a batch forward and backward, and step where the plan says so; or choose from it first."""
+        if self._buffers_of_all:
+            self._peers.share(self._buffers_of_all)
         rows = self._on_device(batch)
         if self._amounts.pool:
-            self._train_on_best(rows, last=batch.last)
+            self._train_on_best(rows, last=batch.last, stands_in=batch.stands_in)
         else:
-            self._pass(rows, batch.scale)
+            self._pass(rows, batch.scale, steps=batch.steps, stands_in=batch.stands_in)
             if batch.steps:
                 self._step()
         if self._on_samples is not None:
-            self._on_samples(len(batch))
+            self._on_samples(0 if batch.stands_in else len(batch))
 
     def _on_device(self, batch: Batch) -> Rows:
         inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.inputs.items()}
@@ -125,30 +140,50 @@ class TrainingModule(pl.LightningModule):
             positions = positions.to(self.device)
         return Rows(inputs, batch.labels.to(self.device), weights, positions)
 
-    def _train_on_best(self, pool: Rows, *, last: bool) -> None:
-        """Choose from a pool, and step as often as what was chosen fills the optimiser's batch."""
+    def _train_on_best(self, pool: Rows, *, last: bool, stands_in: bool) -> None:
+        """Choose from a pool, and step as often as what was chosen fills the optimiser's batch on every device."""
         assert self._downsampling is not None
         policy, num_samples = self._downsampling.policy, self._amounts.plan.num_samples
-        best = self._downsampling.best_of(pool, self.current_epoch, pool_budget(policy, num_samples, len(pool)))
+        if stands_in:
+            best = pool.take(slice(0, 0))
+        else:
+            best = self._downsampling.best_of(pool, self.current_epoch, pool_budget(policy, num_samples, len(pool)))
         waiting = best if self._waiting is None else self._waiting.and_then(best)
         size = self._config.batch_size * self._config.accumulate
-        while len(waiting) >= size or (last and len(waiting)):
+        counts = self._peers.counts(len(waiting))
+        while min(counts) >= size or (last and max(counts)):
+            taken = [min(count, size) for count in counts]
             step, waiting = waiting.take(slice(None, size)), waiting.take(slice(size, None))
-            for start in range(0, len(step), self._config.batch_size):
-                self._pass(step.take(slice(start, start + self._config.batch_size)), 1.0 / len(step))
-            self._step()
+            self._step_on(step, taken, pool)
+            counts = [count - of_step for count, of_step in zip(counts, taken, strict=True)]
         self._waiting = waiting if len(waiting) else None
 
-    def _pass(self, rows: Rows, scale: float) -> None:
-        """Pass samples forward and backward."""
+    def _step_on(self, step: Rows, taken: list[int], pool: Rows) -> None:
+        """Make one step of these samples and of those that other devices took; all pass equally many batches."""
+        size, most = self._config.batch_size, max(taken)
+        for start in range(0, most, size):
+            rows = step.take(slice(start, start + size))
+            stands_in = not len(rows)
+            if stands_in:
+                rows = pool.take(slice(0, 1)).weightless()
+            self._pass(rows, self._peers.size / sum(taken), steps=start + size >= most, stands_in=stands_in)
+        self._step()
+
+    def _pass(self, rows: Rows, scale: float, *, steps: bool, stands_in: bool) -> None:
+        """Pass samples forward and backward; before a step, gradients are averaged over devices."""
         # One sample has no variance to normalise by: the running one is used. What is frozen already stays so.
         norms = [layer for layer in self._norms if layer.training] if len(rows) == 1 else []
         for layer in norms:
             layer.eval()
-        loss = self._weighted_sum(rows) * scale
-        self.manual_backward(loss)
+        loss = self._weighted_sum(rows, stands_in=stands_in) * scale
+        if steps or self._peers.size == 1:
+            self.manual_backward(loss)
+        else:
+            distributed: Any = self.trainer.strategy.model
+            with distributed.no_sync():
+                self.manual_backward(loss)
         self._losses.append(loss.detach())
-        self.num_trained += len(rows)
+        self.num_trained += 0 if stands_in else len(rows)
         for layer in norms:
             layer.train()
 
@@ -159,7 +194,7 @@ class TrainingModule(pl.LightningModule):
                 schedule.step()
         if not self._losses:
             return
-        losses, self._losses = torch.stack(self._losses), []
+        losses, self._losses = self._peers.total(torch.stack(self._losses)), []  # so that all stop at the same
         finite = torch.isfinite(losses)
         if not finite.all():
             batch = int((~finite).nonzero()[0])
@@ -168,12 +203,12 @@ class TrainingModule(pl.LightningModule):
                 f"{losses[batch].item()}; lower training.optimizer.lr, or set training.clip_norm"
             )
 
-    def _weighted_sum(self, rows: Rows) -> torch.Tensor:
+    def _weighted_sum(self, rows: Rows, *, stands_in: bool) -> torch.Tensor:
         outputs = self._forward(as_input(rows.inputs, self.device, self._dtype_of_inputs))
         logits = check_outputs(outputs, len(rows), self._num_classes, self.model).float()
         losses = self._loss(logits, rows.labels)
         check_losses(losses, len(rows), self.model)
-        if self._downsampling is not None:
+        if self._downsampling is not None and not stands_in:
             self._downsampling.note(rows, logits)
         return losses.sum() if rows.weights is None else (losses * rows.weights).sum()
 

@@ -99,7 +99,10 @@ class TrainingPlan:
 
     def order(self, epoch: int) -> IntArray:
         """Return the positions that this device trains on in an epoch, in order, shape (n,)."""
-        order = self.permutation(epoch, self.num_samples)[: self._samples_of(epoch)]
+        return self.share(self.permutation(epoch, self.num_samples)[: self._samples_of(epoch)], epoch)
+
+    def share(self, order: IntArray, epoch: int) -> IntArray:
+        """Return what this device trains on of the order of all devices together in an epoch."""
         if self.world_size == 1:
             return order
         return np.concatenate([order[lo:hi] for lo, hi, _ in self._shares(epoch)])

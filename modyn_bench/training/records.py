@@ -33,6 +33,11 @@ class SampleRecords:
             rows[known] = self.values[places[known]]
         return rows
 
+    @classmethod
+    def empty(cls, policy: str, size: int) -> SampleRecords:
+        """Return no record of a policy whose records have so many numbers."""
+        return cls(policy, np.empty(0, np.int64), np.empty((0, size), np.float32))
+
     def updated(self, keys: IntArray, values: NDArray[np.float32], *, first_key: int) -> SampleRecords:
         """Return these records with those of sorted keys replaced or added, and none of keys below the first.
 

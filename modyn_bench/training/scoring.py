@@ -49,6 +49,11 @@ class Scorer:
         self._loss = loss
         self._settings = {"num_classes": num_classes, "device": accelerator, "precision": precision}
 
+    @property
+    def buffers(self) -> list[torch.Tensor]:
+        """The model's buffers, such as running statistics."""
+        return list(self._module.buffers())
+
     @contextmanager
     def timed(self) -> Iterator[None]:
         """Add a block's seconds, once the device has done its work."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,11 @@ from modyn_bench.types import IntArray
 
 _BATCH_SIZE = 1024  # changes bits, so it is not for tuning
 _LABELS = "labels"
+
+
+def num_batches(num_samples: int) -> int:
+    """Return how many batches a pass over so many samples has."""
+    return math.ceil(num_samples / _BATCH_SIZE)
 
 
 class Swept(NamedTuple):
@@ -32,7 +38,11 @@ class Swept(NamedTuple):
 
 
 def sweep(
-    columns: Mapping[str, NDArray[Any]], labels: IntArray, keys: IntArray, preprocessor: Preprocessor
+    columns: Mapping[str, NDArray[Any]],
+    labels: IntArray,
+    keys: IntArray,
+    preprocessor: Preprocessor,
+    batches: range | None = None,
 ) -> Iterator[Swept]:
     """Yield the samples of some keys in order, in batches that do not depend on anything else.
 
@@ -41,11 +51,15 @@ def sweep(
         labels: The split's labels, shape (N,).
         keys: Which samples, shape (n,).
         preprocessor: Turns stored columns into model inputs.
+        batches: Which of the batches, consecutive ones; ``None``: all.
     """
+    positions = np.arange(len(keys))
+    if batches is not None:
+        positions = positions[batches.start * _BATCH_SIZE : batches.stop * _BATCH_SIZE]
     groups = super_batches(
         {**columns, _LABELS: labels},
         keys,
-        [np.arange(len(keys))],
+        [positions],
         batch_size=_BATCH_SIZE,
         preprocessor=preprocessor,
     )

@@ -32,22 +32,20 @@ from modyn_bench.seeding import derive_seed, forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
 from modyn_bench.training.amounts import Amounts, amounts
-from modyn_bench.training.batches import TrainingBatches
-from modyn_bench.training.downsampling import Downsampling
-from modyn_bench.training.lightning import collect_garbage, run_lightning
-from modyn_bench.training.module import TrainingModule, check_losses
+from modyn_bench.training.devices import train_together
+from modyn_bench.training.lightning import collect_garbage
+from modyn_bench.training.module import check_losses
 from modyn_bench.training.optimizers import (
     OptimizerState,
     build_optimizers,
     build_schedules,
-    optimizer_states,
 )
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.records import SampleRecords
-from modyn_bench.training.scoring import Scorer
 from modyn_bench.training.sweep import sweep
 from modyn_bench.training.targets import make
 from modyn_bench.training.trained import TrainedModel, num_parameters
+from modyn_bench.training.work import Work, train
 from modyn_bench.types import FloatArray, IntArray, Selection
 
 _REHEARSED = 64  # samples that a rehearsal fits preprocessing on
@@ -96,7 +94,7 @@ class ModelTrainer:
         knows_shapes = not preprocessor.inputs.cardinalities  # else the first trigger's categories decide
         if self.config.initial_weights is not None and self.config.start_from != "scratch" and knows_shapes:
             files.read_initial_weights(module, Path(self.config.initial_weights))
-        plan = TrainingPlan(len(self._split), self.config, self._seed, 0)
+        plan = TrainingPlan(len(self._split), self.config, self._seed, 0, world_size=self.config.devices)
         optimizers = build_optimizers(self.config.optimizer, module)
         steps = plan.num_optimizer_steps
         build_schedules(self.config.schedule, optimizers, num_steps=steps, num_epochs=plan.num_epochs)
@@ -150,57 +148,44 @@ class ModelTrainer:
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
         module, built_at = self._start(parent, preprocessor, last_key)
-        before = None if parent is None else parent.records
-        downsampling = None
-        if downsampler is not None:
-            downsampling = self._downsampling(downsampler, module, selection, preprocessor, planned, before, last_key)
-        carries = self.config.carry_optimizer and parent is not None
-        training = TrainingModule(
-            module,
+        carried = None if parent is None else parent.records
+        work = Work(
+            module=module,
             config=self.config,
             amounts=planned,
             loss=self._loss,
             num_classes=self._schema.num_classes,
-            optimizer_states=parent.optimizer_states if carries and parent is not None else {},
-            downsampling=downsampling,
-            on_samples=on_samples,
-        )
-        batches = TrainingBatches(
-            self._columns(preprocessor),
-            self._split.labels,
-            selection.keys,
-            selection.weights,
-            plan=planned.plan,
+            optimizer_states=parent.optimizer_states if parent is not None and self.config.carry_optimizer else {},
+            selection=selection,
+            columns=self._columns(preprocessor),
+            labels=self._split.labels,
             preprocessor=preprocessor,
-            subset=None if downsampling is None or planned.pool else downsampling.subset,
+            downsampler=downsampler,
+            records=carried,
+            seed=self._seed,
+            last_key=last_key,
         )
-        module.train()
-        try:
-            with forked_global_state(self._seed, "training", last_key, "steps"):
-                run_lightning(training, batches, self.config, max_epochs=planned.num_epochs)
-        finally:
-            batches.close()
-        _check_finite(module)
-        states = optimizer_states(training.named_optimizers, module) if self.config.carry_optimizer else {}
+        outcome = train(work, on_samples=on_samples) if self.config.devices == 1 else train_together(work, on_samples)
         kept = self._build(preprocessor, built_at)
         kept.load_state_dict(module.state_dict())
         trained = TrainedModel(
             module=kept,
             preprocessor=preprocessor,
             built_at=built_at,
-            optimizer_states=states,
+            optimizer_states=outcome.optimizer_states,
             num_epochs=planned.num_epochs,
-            num_optimizer_steps=training.num_steps,
-            forward_passes=float(training.num_trained),
-            backward_passes=float(training.num_trained),
+            num_optimizer_steps=outcome.num_steps,
+            forward_passes=float(outcome.num_trained + outcome.num_scored),
+            backward_passes=float(outcome.num_trained),
+            num_scored=outcome.num_scored,
+            scoring_seconds=outcome.scoring_seconds,
+            uses=outcome.uses,
         )
-        if downsampling is not None:
-            trained.records = downsampling.records(before, oldest_key=oldest_key)
-            trained.uses = downsampling.uses()
-            trained.num_scored = downsampling.scorer.num_samples
-            trained.scoring_seconds = downsampling.scorer.seconds
-            trained.forward_passes += trained.num_scored
-        del training, batches, module, downsampling
+        if downsampler is not None and outcome.recorded is not None:
+            if carried is None or carried.policy != downsampler.name:
+                carried = SampleRecords.empty(downsampler.name, downsampler.record_size)
+            trained.records = carried.updated(selection.keys, outcome.recorded, first_key=oldest_key)
+        del work, module
         collect_garbage()
         return trained
 
@@ -214,38 +199,6 @@ class ModelTrainer:
         if self.config.initial_weights is not None and self.config.start_from != "scratch":
             files.read_initial_weights(module, Path(self.config.initial_weights))
         return module, last_key
-
-    def _downsampling(
-        self,
-        policy: Downsampler,
-        module: nn.Module,
-        selection: Selection,
-        preprocessor: Preprocessor,
-        planned: Amounts,
-        records: SampleRecords | None,
-        last_key: int,
-    ) -> Downsampling:
-        scorer = Scorer(
-            policy,
-            module,
-            self._loss,
-            num_classes=self._schema.num_classes,
-            accelerator=self.config.accelerator,
-            precision=self.config.precision,
-        )
-        return Downsampling(
-            policy,
-            scorer,
-            selection,
-            columns=self._columns(preprocessor),
-            labels=self._split.labels,
-            preprocessor=preprocessor,
-            num_epochs=planned.num_epochs,
-            device=torch_device(self.config.accelerator),
-            seed=self._seed,
-            last_key=last_key,
-            records=records,
-        )
 
     def _columns(self, preprocessor: Preprocessor) -> dict[str, NDArray[Any]]:
         return {name: self._split.columns[name] for name in preprocessor.outputs}
@@ -382,13 +335,3 @@ class ModelTrainer:
 
 def _options(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in ("_target_", "reduction")}
-
-
-def _check_finite(module: nn.Module) -> None:
-    """Raise if the last step, whose effect no loss has shown, left weights that are not finite."""
-    for name, parameter in module.named_parameters():
-        if not torch.isfinite(parameter.detach().sum()) and not torch.isfinite(parameter.detach()).all():
-            raise RunError(
-                f"training diverged: parameter {name} is not finite after the last step; lower training.optimizer.lr, "
-                "or set training.clip_norm"
-            )

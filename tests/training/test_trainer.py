@@ -324,7 +324,7 @@ def test_a_training_that_diverges_says_where():
 @pytest.mark.parametrize(
     ("model", "options", "message"),
     [
-        (LINEAR, {"devices": 2}, "devices=2"),
+        (LINEAR, {"devices": 2, "accelerator": "mps"}, "devices=2: training.accelerator=mps"),
         (LINEAR, {"precision": "7-bit"}, "precision=.7-bit. must be one of 32-true"),
         (LINEAR, {"precision": "16-mixed"}, "precision=16-mixed is for GPUs"),
         (LINEAR, {"optimizer": {"_target_": "torch.optim.LBFGS"}}, "LBFGS cannot be used"),
