@@ -37,6 +37,7 @@ from modyn_bench.training.work import Outcome, Work, train
 _ERRORS = {error.__name__: error for error in (RequestError, RunError, DataError, ContractError)}
 _OUTCOME = "outcome.safetensors"
 _RECORDED = "recorded"
+_FAILED = 1  # exit code of a process that has written what it failed of
 _POLL_SECONDS = 0.1
 _PATIENCE = timedelta(days=7)  # a process that fails ends the others, so none need watch the clock
 
@@ -63,7 +64,7 @@ def train_together(work: Work, on_samples: Callable[[int], None] | None = None) 
                 if on_samples is not None and now > told:
                     on_samples(now - told)
                 told = now
-        _check(processes, folder)
+            _check(processes, folder)
         if on_samples is not None and int(done.sum()) > told:
             on_samples(int(done.sum()) - told)
         return _read(folder, work)
@@ -104,16 +105,18 @@ def _ended(processes: list[BaseProcess]) -> bool:
 
 
 def _check(processes: list[BaseProcess], folder: Path) -> None:
-    """Raise what a process failed of; of several failures the first that is meant for users, else the first."""
+    """Raise what a process failed of: what is meant for users, else a process's end from outside, else any failure."""
     failures = [files.read_description(file) for file in sorted(folder.glob("error-*.json"))]
     for failure in failures:
         if failure["kind"] in _ERRORS:
             raise _ERRORS[failure["kind"]](failure["message"])
-    if failures:
-        raise RunError(f"training on several devices failed on device {failures[0]['rank']}:\n{failures[0]['trace']}")
     for rank, process in enumerate(processes):
-        if process.exitcode:
+        if process.exitcode not in (None, 0, _FAILED):
             raise RunError(f"the process that trained on device {rank} ended with exit code {process.exitcode}")
+    if failures:
+        raise RunError(f"training failed on device {failures[0]['rank']}:\n{failures[0]['trace']}")
+    if any(process.exitcode for process in processes):
+        raise RunError("a process that trained on one of several devices failed, and left no word of why")
 
 
 def _train_one(rank: int, work: Work, folder: Path, done: torch.Tensor) -> None:
@@ -146,7 +149,7 @@ def _train_one(rank: int, work: Work, folder: Path, done: torch.Tensor) -> None:
         partial = folder / f"failing-{rank:04d}"
         files.write_description(failure, partial)
         partial.rename(folder / f"error-{rank:04d}.json")
-        sys.exit(1)
+        sys.exit(_FAILED)
 
 
 def _join(rank: int, work: Work, store: FileStore) -> Peers:

@@ -87,6 +87,10 @@ class ModelTrainer:
             RequestError: If they do not.
         """
         device = torch_device(self.config.accelerator)
+        if device.type == "cuda" and torch.cuda.device_count() < self.config.devices:
+            raise RequestError(
+                f"training.devices={self.config.devices}, but this machine has {torch.cuda.device_count()} GPUs"
+            )
         keys = np.arange(min(len(self._split), _REHEARSED), dtype=np.int64)
         preprocessor = Preprocessor.fit(self._schema, self._split, keys)
         module = self._build(preprocessor, -1).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 from typing import ClassVar
@@ -287,6 +288,31 @@ class Raises(nn.Module):
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         return self.head(batch) * (1 / 0)
+
+
+class Dropping(nn.Module):
+    """Drops half of what it repeats, and leaves a layer out."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(16 * num_features, num_classes)
+        self.idle = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(nn.functional.dropout(batch.repeat(1, 16), 0.5, self.training))
+
+
+class Leaves(nn.Module):
+    """Ends the process that trains on the second device."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.head = nn.Linear(num_features, num_classes)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if torch.distributed.get_rank():
+            os._exit(3)
+        return self.head(batch)
 
 
 class MeanLoss:
