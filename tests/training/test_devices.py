@@ -15,7 +15,7 @@ from worlds import ADAGRAD, LINEAR, SGD, numbers, table, text, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import ContractError, RequestError, RunError
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, highest
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
 from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
@@ -34,7 +34,7 @@ class Hardest(Downsampler):
         assert outputs.losses is not None
         return outputs.losses[:, None]
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
         return Choice(highest(description[:, 0], budget))
 
 
@@ -43,8 +43,8 @@ class Few(Hardest):
 
     own_budget = True
 
-    def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
-        return Choice(highest(description[:, 0], int(random().integers(1, 3))))
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
+        return Choice(highest(description[:, 0], int(turn.random().integers(1, 3))))
 
 
 def first(count: int, start: int = 0) -> Selection:
@@ -254,7 +254,7 @@ def test_what_fails_in_a_process_is_told_as_if_it_had_failed_here(model, options
 
 def test_a_policy_that_breaks_its_contract_on_one_device_is_named() -> None:
     class NoneOnTheSecond(Hardest):
-        def choose(self, description, labels, budget, *, epoch, num_epochs, random) -> Choice:
+        def choose(self, description, labels, budget, turn: Turn) -> Choice:
             number = torch.distributed.get_rank()
             return Choice(highest(description[:, 0], 0 if number else budget))
 
