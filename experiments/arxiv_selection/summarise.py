@@ -35,7 +35,7 @@ OWN_SHARE = ("new_data", "infobatch")
 
 def name_of(config: pd.Series) -> str:
     """Return what a run's policy is called in the grid."""
-    name = str(config["selector"])
+    name = str(config["selector"]).replace("kcenter", "k_center")
     if config.get("selector.draw") == "top_k":
         return f"{name}_highest"
     if config.get("selector.holdout") == "twin":
@@ -56,7 +56,7 @@ def described(runs: Runs) -> pd.DataFrame:
 def results_of(runs: Runs, sweep: str, metric: str) -> pd.DataFrame:
     """Return one row per policy, ratio and number of epochs: metric and cost, mean and deviation over seeds."""
     frame = described(runs)
-    of_mean = runs.composite[(runs.composite.metric == metric) & (runs.composite.aggregate == "mean")]
+    of_mean = runs.composite[(runs.composite.metric == metric) & (runs.composite["aggregate"] == "mean")]
     for variant, short in VARIANTS.items():
         values = of_mean[of_mean.variant == variant].set_index("run_id")
         frame[short], frame[f"{short}_coverage"] = values.value, values.coverage
