@@ -42,7 +42,7 @@ class ColumnBalanced(Balanced):
         column: str | None = None,
         *,
         bins: int | None = None,
-        binning: str = "quantile",
+        binning: str = "width",
         ratio: float = 0.25,
         size: int | None = None,
         fill: str = "exact",
