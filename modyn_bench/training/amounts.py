@@ -64,11 +64,12 @@ def amounts(
     chosen = num_samples
     if policy is not None and not policy.own_budget:
         chosen = policy.share.of(num_samples)
-    if passes is not None:
-        config = replace(config, num_samples=_trained_within(passes, num_samples, chosen, policy))
-    if policy is not None and policy.own_budget and config.num_samples is not None:
+    within = None if passes is None else _trained_within(passes, num_samples, chosen, policy)
+    if policy is not None and policy.own_budget and (within or config.num_samples) is not None:
         chosen = max(round(policy.expected_share * num_samples), 1)  # so that the epochs suffice, on average
     plan = TrainingPlan(chosen, config, seed, last_key, world_size=config.devices)
+    if within is not None:
+        plan = _of_about(plan, within)
     return Amounts(plan, plan.num_optimizer_steps, 0, plan.num_passes)
 
 
@@ -87,6 +88,16 @@ def _trained_within(passes: float, num_samples: int, chosen: int, policy: Downsa
     return max(rounds * round_trained + int(left / TRAINED), 1)
 
 
+def _of_about(plan: TrainingPlan, num_samples: int) -> TrainingPlan:
+    """Return a plan of whole batches with as nearly so many samples as there are, but at least one batch."""
+    size, epoch = plan.global_batch_size, plan.epoch_samples
+    epochs, rest = divmod(num_samples, epoch)
+    above = min(math.ceil(rest / size) * size, epoch)
+    below = max(math.ceil(above / size) - 1, 0) * size
+    nearest = above if above - rest <= rest - below else below
+    return replace(plan, config=replace(plan.config, num_samples=max(epochs * epoch + nearest, 1)))
+
+
 def pool_budget(policy: Downsampler, num_samples: int, pool: int) -> int:
     """Return how many of a pool are chosen, so that over all pools the policy's share of the whole set is."""
     if policy.share.size is None:
@@ -103,12 +114,10 @@ def _by_pools(
     pooled = replace(config, batch_size=pool, accumulate=1, num_samples=None)
     plan = TrainingPlan(num_samples, pooled, seed, last_key, world_size=config.devices)
     of_epoch = sum(_chosen(plan, policy, num_samples, epoch=0))
-    scored: int | None = None
     if passes is not None:
-        scored = int(passes / (1.0 + TRAINED * of_epoch / plan.epoch_samples))
+        plan = _of_about(plan, int(passes / (1.0 + TRAINED * of_epoch / plan.epoch_samples)))
     elif config.num_samples is not None:
         scored = math.ceil(config.num_samples * plan.epoch_samples / of_epoch)
-    if scored is not None:
         plan = replace(plan, config=replace(pooled, num_samples=max(scored, 1)))
     usual = _chosen(plan, policy, num_samples, epoch=0)
     last = _chosen(plan, policy, num_samples, epoch=plan.num_epochs - 1)
