@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +18,9 @@ import pandas as pd
 
 from modyn_bench.evaluation.costs import policy_costs
 from modyn_bench.runs.load import Runs, load_runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 HERE = Path(__file__).resolve().parent
 SWEEPS = {"arxiv": "accuracy", "arxiv_compute": "accuracy", "flights": "roc_auc"}
@@ -98,41 +102,55 @@ def family_of(policy: str) -> str:
 
 
 def draw_costs(results: pd.DataFrame, path: Path) -> None:
-    """Draw the metric of the currently trained models against sample passes; a policy's shares are joined."""
+    """Draw the currently trained models' metric: against sample passes, shares joined; and in order at equal costs."""
     from matplotlib import pyplot as plt
 
-    panels = {"arxiv": "equal epochs", "arxiv_compute": "equal compute", "flights": "flights, equal epochs"}
-    fig, axes = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained", width_ratios=(2, 1, 1))
-    for ax, (sweep, title) in zip(axes, panels.items(), strict=True):
-        rows = results[results.sweep == sweep]
-        for policy, points in rows.groupby("policy", sort=False):
-            points = points.sort_values("sample_passes")
-            family = family_of(str(policy))
-            mark = MARKS[family]
-            ax.errorbar(
-                points.sample_passes,
-                points.trained,
-                yerr=points.trained_std,
-                fmt=mark,
-                linestyle="-" if len(points) > 1 else "none",
-                linewidth=0.7,
-                markersize=9 if family == "all data" else 4,
-                elinewidth=0.6,
-            )
-            if sweep != "arxiv":
-                last = points.iloc[-1]
-                ax.annotate(str(policy), (last.sample_passes, last.trained), (3, 0), textcoords="offset points", size=5)
-        ax.set_xscale("log")
-        ax.set_title(title)
-        ax.set_xlabel("sample passes")
-        ax.grid(visible=True, linewidth=0.3)
-    axes[0].set_ylabel("accuracy of the currently trained models")
-    axes[2].set_ylabel("ROC AUC")
+    fig, axes = plt.subplots(1, 3, figsize=(11, 4.4), layout="constrained", width_ratios=(1.6, 1, 1))
+    scatter_costs(axes[0], results[results.sweep == "arxiv"])
+    axes[0].set_title("arXiv, equal epochs")
+    rank(axes[1], results[results.sweep == "arxiv_compute"])
+    axes[1].set_title("arXiv, equal compute")
+    axes[1].set_xlabel("accuracy")
+    rank(axes[2], results[results.sweep == "flights"])
+    axes[2].set_title("flights, equal epochs")
+    axes[2].set_xlabel("ROC AUC")
     for family, mark in MARKS.items():
         axes[0].plot([], [], mark, label=family)
     axes[0].legend(frameon=False, fontsize=7, loc="lower right")
     fig.savefig(path, dpi=150)
     plt.close(fig)
+
+
+def scatter_costs(ax: Axes, results: pd.DataFrame) -> None:
+    """Draw accuracy against sample passes; the shares of a policy are joined."""
+    for policy, points in results.groupby("policy", sort=False):
+        ordered = points.sort_values("sample_passes")
+        ax.errorbar(
+            ordered.sample_passes,
+            ordered.trained,
+            yerr=ordered.trained_std,
+            fmt=MARKS[family_of(str(policy))],
+            linestyle="-",
+            linewidth=0.7,
+            markersize=9 if policy == "new_data" else 4,
+            elinewidth=0.6,
+        )
+    ax.set_xscale("log")
+    ax.set_xlabel("sample passes")
+    ax.set_ylabel("accuracy of the currently trained models")
+    ax.grid(visible=True, linewidth=0.3)
+
+
+def rank(ax: Axes, results: pd.DataFrame) -> None:
+    """Draw one row per policy, the best on top."""
+    ordered = results.sort_values("trained").reset_index(drop=True)
+    for place, row in enumerate(ordered.itertuples()):
+        mark = MARKS[family_of(row.policy)]
+        ax.errorbar(row.trained, place, xerr=row.trained_std, fmt=mark, markersize=4, elinewidth=0.6)
+    all_data = ordered.policy == "new_data"
+    names = ordered.policy.where(~all_data, "new_data, " + ordered.epochs.astype(str) + " epochs")
+    ax.set_yticks(range(len(ordered)), names, fontsize=6)
+    ax.grid(visible=True, axis="x", linewidth=0.3)
 
 
 def window_differences(runs: Runs, metric: str, ratio: float) -> pd.DataFrame:
