@@ -28,5 +28,7 @@ flights=(dataset=table dataset.path="$data/flights/nycflights13.parquet" "datase
 sweep flights "${flights[@]}" training.epochs=8 "$policies" selector.ratio=0.25
 sweep flights "${flights[@]}" training.epochs=8 selector=infobatch
 sweep flights "${flights[@]}" training.epochs=8,2 selector=new_data
+sweep flights_compute "${flights[@]}" training.epochs=2 training.budget=sample_passes "$policies" selector.ratio=0.25
+sweep flights_compute "${flights[@]}" training.epochs=2 training.budget=sample_passes selector=infobatch,new_data
 
 python "$(dirname "$0")/summarise.py" "$root"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 HERE = Path(__file__).resolve().parent
-SWEEPS = {"arxiv": "accuracy", "arxiv_compute": "accuracy", "flights": "roc_auc"}
+SWEEPS = {"arxiv": "accuracy", "arxiv_compute": "accuracy", "flights": "roc_auc", "flights_compute": "roc_auc"}
 VARIANTS = {"currently_trained": "trained", "currently_active": "active"}
 FAMILIES = {
     "all data": ("new_data",),
@@ -105,15 +105,18 @@ def draw_costs(results: pd.DataFrame, path: Path) -> None:
     """Draw the currently trained models' metric: against sample passes, shares joined; and in order at equal costs."""
     from matplotlib import pyplot as plt
 
-    fig, axes = plt.subplots(1, 3, figsize=(11, 4.4), layout="constrained", width_ratios=(1.6, 1, 1))
+    fig, axes = plt.subplots(1, 4, figsize=(13, 4.4), layout="constrained", width_ratios=(1.6, 1, 1, 1))
     scatter_costs(axes[0], results[results.sweep == "arxiv"])
     axes[0].set_title("arXiv, equal epochs")
-    rank(axes[1], results[results.sweep == "arxiv_compute"])
-    axes[1].set_title("arXiv, equal compute")
-    axes[1].set_xlabel("accuracy")
-    rank(axes[2], results[results.sweep == "flights"])
-    axes[2].set_title("flights, equal epochs")
-    axes[2].set_xlabel("ROC AUC")
+    ranked = {
+        "arxiv_compute": ("arXiv, equal compute", "accuracy"),
+        "flights": ("flights, equal epochs", "ROC AUC"),
+        "flights_compute": ("flights, equal compute", "ROC AUC"),
+    }
+    for ax, (sweep, (title, label)) in zip(axes[1:], ranked.items(), strict=True):
+        rank(ax, results[results.sweep == sweep])
+        ax.set_title(title)
+        ax.set_xlabel(label)
     for family, mark in MARKS.items():
         axes[0].plot([], [], mark, label=family)
     axes[0].legend(frameon=False, fontsize=7, loc="lower right")
