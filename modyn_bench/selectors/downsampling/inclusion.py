@@ -67,14 +67,15 @@ def inclusion_probabilities(draw: FloatArray, size: int) -> FloatArray:
         Särndal, Swensson and Wretman, Model Assisted Survey Sampling, 1992, section 3.6.1 (probabilities proportional
         to size, without replacement).
     """
-    order = np.argsort(-draw, kind="stable")
-    ordered = draw[order]
-    rest = np.cumsum(ordered[::-1])[::-1]  # of this one and all smaller ones, smallest first for the sake of digits
+    ascending = np.sort(draw)
+    ordered = ascending[::-1]
+    rest = np.cumsum(ascending)[::-1]  # of this one and all smaller ones, smallest first for the sake of digits
     left = size - np.arange(size)
     certain = int(np.argmax(left * ordered[:size] <= rest[:size]))
-    probabilities = np.ones(len(draw))
-    shared = (size - certain) * (ordered[certain:] / rest[certain])
-    probabilities[order[certain:]] = np.minimum(shared, 1.0)
+    probabilities: FloatArray = draw / rest[certain]
+    probabilities *= size - certain
+    probabilities[draw > ordered[certain]] = 1.0
+    np.minimum(probabilities, 1.0, out=probabilities)
     return probabilities
 
 
