@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import nn
@@ -47,7 +48,8 @@ class Scorer:
         self._policy = policy
         self._module = module
         self._loss = loss
-        self._settings = {"num_classes": num_classes, "device": accelerator, "precision": precision}
+        self._make = partial(Forward, module, num_classes=num_classes, device=accelerator, precision=precision)
+        self._forward: Forward | None = None  # made when the model lies where it is trained
 
     @property
     def buffers(self) -> list[torch.Tensor]:
@@ -75,7 +77,7 @@ class Scorer:
             labels: Class indices, shape (n,).
             columns: What the selection says of each, each of shape (n,).
         """
-        forward = Forward(self._module, **self._settings)  # type: ignore[arg-type]
+        forward = self._forward = self._forward or self._make()
         embeddings = None
         with evaluating(self._module):
             if "embedding" in self._policy.needs:
