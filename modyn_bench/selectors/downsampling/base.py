@@ -238,9 +238,10 @@ class Downsampler(Selector):
 
         counts = np.bincount(labels.cpu().numpy())
         shares = proportional_shares(counts, budget)
+        members_of = torch.split(torch.argsort(labels, stable=True), counts.tolist())
         positions, weights, weighted = [], [], False
         for group in np.flatnonzero(shares):
-            members = (labels == int(group)).nonzero().flatten()
+            members = members_of[group]
             own = replace(turn, random=partial(turn.random, "class", int(group)))
             choice = self.choose(description[members], labels[members], int(shares[group]), own)
             positions.append(members[choice.positions])
