@@ -27,17 +27,22 @@ def fair_shares(counts: IntArray, budget: int, generator: np.random.Generator) -
     counts = np.asarray(counts, dtype=np.int64)
     if budget >= counts.sum():
         return counts.copy()
-    ordered = np.sort(counts)
-    below = np.concatenate([[0], np.cumsum(ordered)[:-1]])  # samples of all smaller groups
-    waiting = np.arange(len(counts), 0, -1)  # groups that are not smaller
-    levels = (budget - below) // waiting
-    level = int(levels[np.argmax(levels < ordered)])  # of the smallest group that does not get all
+    level = _level(counts, budget)
     shares = np.minimum(counts, level)
     left = budget - int(shares.sum())
     if left:
         more = np.flatnonzero(counts > level)
         shares[generator.choice(more, size=left, replace=False, shuffle=False)] += 1
     return shares
+
+
+def _level(counts: IntArray, budget: int) -> int:
+    """Return the largest whole L of which the minima with some counts (g,) are within a budget below their sum."""
+    level, above = 0, int(counts.max())
+    while above - level > 1:
+        middle = (level + above) // 2
+        level, above = (middle, above) if np.minimum(counts, middle).sum() <= budget else (level, middle)
+    return level
 
 
 def proportional_shares(counts: IntArray, budget: int) -> IntArray:
