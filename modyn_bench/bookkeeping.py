@@ -18,6 +18,7 @@ from modyn_bench.timespan import parse_duration
 from modyn_bench.training.trained import TrainedModel
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.types import (
+    TRAINING_STAGES,
     Arrivals,
     Decision,
     DecisionPoint,
@@ -30,9 +31,6 @@ from modyn_bench.types import (
 )
 
 Item = TypeVar("Item")
-
-TRAINING_STAGES = ("select", "score", "train")
-"""What a model's own passes are made of: selection runs second models only."""
 
 
 @dataclass
@@ -203,7 +201,7 @@ def _activation_delay(delay: object, num_selected: int, stages: Sequence[StageCo
     if isinstance(delay, Mapping):
         return math.ceil(float(delay["per_sample"]) * num_selected)
     if delay == "measured":
-        return math.ceil(sum(cost.seconds for cost in stages if cost.stage in ("score", "train")))
+        return math.ceil(sum(cost.seconds for cost in stages if cost.stage in TRAINING_STAGES))
     assert isinstance(delay, str | int)
     return parse_duration(delay, "replay.activation_delay")
 

@@ -37,7 +37,7 @@ class ReplayConfig:
         label_delay: Seconds or a duration between a sample and its label; 0 for none.
         max_triggers: Stop after this many triggers that trained.
         activation_delay: Time between a trigger's decision and the model's being in service: a duration, 0, a rate as
-            ``{per_sample: seconds}``, or ``measured`` for the measured training seconds (not reproducible).
+            ``{per_sample: seconds}``, or ``measured`` for the seconds of selection and training (not reproducible).
     """
 
     start: Any = None

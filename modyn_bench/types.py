@@ -21,6 +21,9 @@ State: TypeAlias = dict[str, "int | float | str | bool | list[object] | dict[str
 BACKWARD = 2.0
 """Sample passes that one backward pass counts for, a forward pass being one."""
 
+TRAINING_STAGES = ("select", "score", "train")
+"""The stages that a model's own cost is made of: selection runs second models only."""
+
 UNLABELLED = -1
 """What stands in ``Arrivals.labels`` where the label has not arrived yet."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from modyn_bench.errors import RequestError
 from modyn_bench.state import Stateful
 from modyn_bench.triggers.forecasts import ridge
-from modyn_bench.types import BACKWARD, TriggerRecord
+from modyn_bench.types import BACKWARD, TRAINING_STAGES, TriggerRecord
 
 COST_MODELS = ("samples", "seconds")
 
@@ -43,7 +43,7 @@ class TrainingCosts(Stateful):
     def cost_of(self, record: TriggerRecord) -> float:
         """Return what a training cost, in the cost model's unit."""
         if self.cost_model == "seconds":
-            return sum(cost.seconds for cost in record.stages if cost.stage in ("select", "train"))
+            return sum(cost.seconds for cost in record.stages if cost.stage in TRAINING_STAGES)
         model = record.model
         return 0.0 if model is None else model.forward_passes + BACKWARD * model.backward_passes
 

@@ -9,17 +9,20 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from small import run_small, small_store
+from torch import nn
 
+from modyn_bench.bookkeeping import Cursor, trigger_record
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import SelectionContext
 from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.uniform import Uniform
+from modyn_bench.training.trained import TrainedModel
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import View
 from modyn_bench.triggers.ensemble import Ensemble
 from modyn_bench.triggers.time import Time
-from modyn_bench.types import Arrivals, Decision, Selection
+from modyn_bench.types import Arrivals, Decision, Selection, StageCost
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +173,20 @@ def test_labels_alone_are_something_new(tmp_path: Path) -> None:
     assert triggers.num_arrived.tolist() == [10, 0, 10]
     assert triggers.num_labelled.tolist() == triggers.num_selected.tolist() == [5, 5, 5]
     assert triggers.first_timestamp.isna().tolist() == [False, True, False]
+
+
+def test_a_measured_delay_is_what_choosing_and_training_took() -> None:
+    stages = [StageCost("decide", 50.0), StageCost("select", 1.2), StageCost("score", 2.4), StageCost("train", 4.8)]
+    record = trigger_record(
+        Cursor(10, 9),
+        now=100,
+        num_labelled=10,
+        num_selected=10,
+        span=(0, 9),
+        trained=TrainedModel(nn.Identity(), preprocessor=None),  # type: ignore[arg-type]
+        continues=False,
+        activation_delay="measured",
+        stages=stages,
+    )
+    assert record.model is not None
+    assert record.model.available_at == 100 + 9

@@ -20,7 +20,8 @@ from modyn_bench.types import ModelRecord, StageCost, TriggerRecord
 def training(size: int, *, seconds: float = 0.0, passes: float | None = None) -> TriggerRecord:
     done = float(size) if passes is None else passes
     model = ModelRecord(0, 0, None, 0, 0, 0, size, 1, 1, done, done)
-    stages = (StageCost("select", 0.25), StageCost("train", seconds), StageCost("predict", 100.0))
+    used = {"select": 0.125, "score": 0.125, "train": seconds, "predict": 100.0}
+    stages = tuple(StageCost(stage, spent) for stage, spent in used.items())
     return TriggerRecord(0, 0, 0, 0, size, size, size, 0, size, model, stages)
 
 
