@@ -199,7 +199,7 @@ class Pipeline:
         self.cursor.since_labelled = num_labelled
         self.cursor.num_empty_periods = 0
         self._commit(record, selection, predictions)
-        self.second_models.settle()
+        self.second_models.settle(trained=record.model is not None)
         self.decisions = []
         self.clock.clear()
         self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)

@@ -20,7 +20,7 @@ _FOLDER = "second"
 class SecondModels:
     """Trains second models by name, each from where its own last training left off, and keeps them between triggers.
 
-    A model that is not trained at a trigger is not kept any longer.
+    A second model that is not trained where the one that is evaluated is, is not kept any longer.
 
     Args:
         trainer: The trainer of the model that is evaluated.
@@ -77,10 +77,16 @@ class SecondModels:
         for name, (trainer, trained) in self._trained.items():
             trainer.save(trained, directory / _FOLDER / name)
 
-    def settle(self) -> None:
-        """Take note that a trigger is over: keep what was trained for it, and begin to count anew."""
-        self._kept = {name: trained for name, (_, trained) in self._trained.items()}
-        self._trained, self._saved, self._passes = {}, None, []
+    def settle(self, *, trained: bool) -> None:
+        """Take note that a trigger is over: keep what was trained for it, and begin to count anew.
+
+        Args:
+            trained: Whether the model that is evaluated was trained; else nothing was saved, and what was kept stays.
+        """
+        if trained:
+            self._kept = {name: model for name, (_, model) in self._trained.items()}
+            self._saved = None
+        self._trained, self._passes = {}, []
 
     def resume_from(self, directory: Path) -> None:
         """Go on from what was saved beside a model; it is read when it is needed."""

@@ -26,6 +26,7 @@ from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
+from modyn_bench.types import TriggerRecord
 
 POLICIES: dict[str, Callable[[], Selector]] = {
     **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
@@ -160,3 +161,33 @@ def test_sides_are_the_same_at_every_trigger(store: SampleStore, tmp_path: Path)
     for earlier, later in pairwise(chosen):
         assert earlier <= later
     assert len(chosen[-1]) == 120 - int(RhoLoss().held_out(np.arange(120), 0).sum())
+
+
+class StopsAfter(Observer):
+    """Ends the process's work after the n-th trigger."""
+
+    def __init__(self, trigger: int) -> None:
+        self.left = trigger
+
+    def on_trigger(self, record: TriggerRecord) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+def test_second_models_outlive_a_trigger_that_trains_nothing(tmp_path: Path) -> None:
+    """Labels come 6 s late, so the triggers within the crowds of second 10 and 30 find none that are new."""
+    crowded = small_store([0] * 20 + [10] * 60 + [30] * 60)
+
+    def run_to(root: Path, *, stop: int = 0) -> Path:
+        selector = RhoLoss(holdout_ratio=0.4)
+        observers = [StopsAfter(stop)] if stop else []
+        return run_small(root, crowded, Amount(20), selector, replay={"label_delay": "6s"}, observers=observers)
+
+    whole = run_to(tmp_path / "whole")
+    triggers = pd.read_parquet(whole / "triggers.parquet")
+    assert triggers.model_id.isna().sum() >= 3
+    for stop in range(1, len(triggers)):
+        with pytest.raises(KeyboardInterrupt):
+            run_to(tmp_path / str(stop), stop=stop)
+        assert result_bytes(run_to(tmp_path / str(stop))) == result_bytes(whole), f"stopped after trigger {stop - 1}"
