@@ -166,7 +166,8 @@ class Downsampling:
         if self._records is not None:
             columns = self._columns_of(rows.positions)
             outputs = self.scorer.outputs(logits, rows.labels, None, columns)
-            self._records[rows.positions] = self.policy.record(outputs, self._records[rows.positions])
+            recorded = self.policy.record(outputs, self._records[rows.positions])
+            self._records[rows.positions] = recorded.to(self._records.dtype)
 
     def uses(self) -> dict[str, NDArray[Any]]:
         """Return how often each sample was trained on and the sum of its weights, each of shape (n,)."""

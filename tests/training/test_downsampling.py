@@ -15,7 +15,10 @@ from worlds import LINEAR, numbers, table, trainer_of
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Split
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
+from modyn_bench.selectors.downsampling.el2n import El2n
+from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.importance import ImportanceSampled
+from modyn_bench.selectors.downsampling.infobatch import Infobatch
 from modyn_bench.training.amounts import TRAINED, amounts
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.types import Selection
@@ -194,6 +197,14 @@ def test_other_precisions_are_scored_and_trained(precision: str, mode: str) -> N
     )
     assert trained.backward_passes == 50
     assert all(torch.isfinite(tensor).all() for tensor in state_of(trained).values())
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+@pytest.mark.parametrize("policy", [El2n, Forgetting, Infobatch])
+def test_records_are_kept_in_other_precisions(precision: str, policy: type[Downsampler]) -> None:
+    trained = trainer_of(table(100), precision=precision).fit(first(100), None, last_key=99, downsampler=policy())
+    assert trained.records is not None
+    assert trained.records.values.dtype == np.float32
 
 
 plans = st.fixed_dictionaries(
