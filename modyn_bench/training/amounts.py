@@ -64,24 +64,31 @@ def amounts(
     chosen = num_samples
     if policy is not None and not policy.own_budget:
         chosen = policy.share.of(num_samples)
-    within = None if passes is None else _trained_within(passes, num_samples, chosen, policy)
-    if policy is not None and policy.own_budget and (within or config.num_samples) is not None:
+    limited = passes is not None or config.num_samples is not None
+    if policy is not None and policy.own_budget and limited:
         chosen = max(round(policy.expected_share * num_samples), 1)  # so that the epochs suffice, on average
     plan = TrainingPlan(chosen, config, seed, last_key, world_size=config.devices)
-    if within is not None:
-        plan = _of_about(plan, within)
+    if passes is not None:
+        plan = _of_about(plan, _trained_within(passes, num_samples, plan.epoch_samples, policy))
     return Amounts(plan, plan.num_optimizer_steps, 0, plan.num_passes)
 
 
-def _trained_within(passes: float, num_samples: int, chosen: int, policy: Downsampler | None) -> int:
-    """Return how many samples can be trained on, scorings of the whole set every ``period`` epochs included."""
+def _trained_within(passes: float, num_samples: int, of_epoch: int, policy: Downsampler | None) -> int:
+    """Return how many samples can be trained on, scorings of the whole set every ``period`` epochs included.
+
+    Args:
+        passes: Sample passes that may be used.
+        num_samples: Samples of the whole set.
+        of_epoch: Samples that an epoch trains on.
+        policy: What chooses them.
+    """
     scored = num_samples if policy is not None and policy.needs and "history" not in policy.needs else 0
     if not scored:
         return max(int(passes / TRAINED), 1)
     assert policy is not None
     if not policy.period:
         return max(int((passes - scored) / TRAINED), 1)
-    round_trained = policy.period * chosen
+    round_trained = policy.period * of_epoch
     round_passes = scored + TRAINED * round_trained
     rounds = int(passes / round_passes)
     left = max(passes - rounds * round_passes - scored, 0.0)

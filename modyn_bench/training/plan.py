@@ -115,8 +115,10 @@ class TrainingPlan:
 
     def of_epoch(self, num_samples: int, budget: int | None) -> TrainingPlan:
         """Return the plan of one epoch over so many samples, of which at most the budget is trained on."""
-        within = budget if budget is not None and budget < num_samples else None
-        return replace(self, num_samples=num_samples, config=replace(self.config, epochs=1, num_samples=within))
+        plan = replace(self, num_samples=num_samples, config=replace(self.config, epochs=1, num_samples=None))
+        if budget is None or budget >= plan.epoch_samples:
+            return plan
+        return replace(plan, config=replace(plan.config, num_samples=budget))
 
     def batches(self, epoch: int) -> Iterator[BatchPlan]:
         """Yield this device's batches of an epoch, in order."""

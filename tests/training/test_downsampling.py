@@ -216,6 +216,8 @@ plans = st.fixed_dictionaries(
         "mode": st.sampled_from(["batch_then_sample", "sample_then_batch"]),
         "period": st.integers(0, 3),
         "accumulate": st.integers(1, 3),
+        "drop_last": st.booleans(),
+        "budget": st.none() | st.integers(1, 150),
     }
 )
 
@@ -230,6 +232,8 @@ def test_steps_and_samples_are_planned_as_they_come(options: dict) -> None:
         epochs=options["epochs"],
         batch_size=options["batch_size"],
         accumulate=options["accumulate"],
+        drop_last=options["drop_last"],
+        num_samples=options["budget"],
     )
     size = options["num_samples"]
     planned = trainer.plan(size, policy, last_key=size - 1)
@@ -244,7 +248,7 @@ def test_a_budget_of_sample_passes_is_used_up_within_a_batch(options: dict, pass
     """One batch, or pool, is the least; a scoring of the whole set may find nothing left to train on."""
     size = options["num_samples"]
     policy = Hardest(ratio=options["ratio"], mode=options["mode"], period=options["period"])
-    trainer = trainer_of(numbers(80), LINEAR, batch_size=options["batch_size"])
+    trainer = trainer_of(numbers(80), LINEAR, batch_size=options["batch_size"], drop_last=options["drop_last"])
     for chosen in (policy, None):
         trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=chosen, passes=passes)
         used = trained.forward_passes + 2 * trained.backward_passes
@@ -313,3 +317,19 @@ def test_whatever_is_drawn_by_the_mean_step_is_that_of_all_samples(mode: str) ->
     """Through the real batches: 160 of 640 samples make a step, drawn by scores that say nothing of gradients."""
     assert np.abs(deviations(mode, "inclusion")).max() < 4.5
     assert np.abs(deviations(mode, "multinomial_reference")).max() > 5  # the reference's weights are biased
+
+
+def test_epochs_of_subsets_that_drop_their_last_batch_add_up_to_the_budget() -> None:
+    """20 of 80 are chosen, of which one batch of 12 is trained on: 13 samples take a second epoch, and are 24."""
+    trainer = trainer_of(numbers(80), LINEAR, batch_size=12, drop_last=True, num_samples=13)
+    policy = Hardest(ratio=0.25, mode="sample_then_batch")
+    assert trainer.plan(80, policy, last_key=79).num_trained == 24
+    assert trainer.fit(first(80), None, last_key=79, downsampler=policy).backward_passes == 24
+
+
+def test_samples_that_are_dropped_use_up_no_passes() -> None:
+    """A round scores 80 and trains on 12, which takes 116 passes: ten of them are the budget."""
+    trainer = trainer_of(numbers(80), LINEAR, batch_size=12, drop_last=True)
+    policy = Hardest(ratio=0.25, mode="sample_then_batch")
+    trained = trainer.fit(first(80), None, last_key=79, downsampler=policy, passes=1160)
+    assert trained.forward_passes + 2 * trained.backward_passes == 1160
