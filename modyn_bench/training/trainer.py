@@ -222,16 +222,20 @@ class ModelTrainer:
     def second(self, name: str, *, model: Mapping[str, Any] | None = None, epochs: int | None = None) -> ModelTrainer:
         """Return a trainer of a second model on the same data, whose randomness is its own.
 
+        Another model than this trainer's starts from scratch where this trainer's starts from given weights.
+
         Args:
             name: What the model is called.
             model: Its configuration; ``None``: that of this trainer's.
             epochs: Epochs; ``None``: as many, or as many samples, as this trainer's.
         """
         config = self.config if epochs is None else replace(self.config, epochs=epochs, num_samples=None)
-        weights = None if model is not None else config.initial_weights
+        if model is not None:
+            start = "scratch" if config.start_from == "pretrained" else config.start_from
+            config = replace(config, initial_weights=None, start_from=start)
         return ModelTrainer(
             model=self._model if model is None else model,
-            config=replace(config, initial_weights=weights, budget="epochs"),
+            config=replace(config, budget="epochs"),
             schema=self._schema,
             split=self._split,
             seed=derive_seed(self._seed, "second", name),

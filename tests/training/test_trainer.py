@@ -145,6 +145,9 @@ def test_pretrained_weights_are_where_models_start(tmp_path):
         assert same(weights_of(trainer.fit(first(50), None, last_key=49)), given)
     moved = trainer_of(world, LINEAR).fit(first(50), None, last_key=49)
     assert same(weights_of(trainer.fit(first(50, 50), moved, last_key=99)), given)
+    assert same(weights_of(trainer.second("alike").fit(first(50), None, last_key=49)), given)
+    other = trainer.second("other", model={**LINEAR, "hidden": [4]})  # that the weights are not for
+    assert not same(weights_of(other.fit(first(50), None, last_key=49)), given)
 
 
 @pytest.mark.parametrize(
