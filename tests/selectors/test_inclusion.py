@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.downsampling.base import Choice, Turn
-from modyn_bench.selectors.downsampling.inclusion import (
+from modyn_bench.selectors.downsampling.loss import Loss
+from modyn_bench.selectors.inclusion import (
     as_scores,
     draw_one_by_one,
     draw_systematic,
@@ -23,7 +24,6 @@ from modyn_bench.selectors.downsampling.inclusion import (
     mixed_with_uniform,
     systematic_positions,
 )
-from modyn_bench.selectors.downsampling.loss import Loss
 
 Array = NDArray[np.float64]
 score = st.one_of(st.just(0.0), st.floats(1e-30, 1e30), st.floats(0.01, 10))

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from selecting import Steps, arrivals, context, record, run, steps
 
 from modyn_bench.selectors.base import Selector
+from modyn_bench.selectors.inclusion import draw_systematic
 from modyn_bench.selectors.key_set import KeySet
 from modyn_bench.selectors.presampling.class_balanced import ClassBalanced
 from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced, by_value, into_bins
 from modyn_bench.selectors.presampling.freshness import Freshness
-from modyn_bench.selectors.presampling.recency import Recency, draw_systematically, inclusion_probabilities
+from modyn_bench.selectors.presampling.recency import Recency, by_age
 from modyn_bench.selectors.presampling.replay import Replay
 from modyn_bench.selectors.presampling.reservoir import Reservoir
 from modyn_bench.selectors.presampling.trigger_balanced import TriggerBalanced
@@ -179,7 +180,7 @@ times = st.lists(st.integers(0, 10**6), min_size=2, max_size=40).map(lambda valu
 @given(times, st.integers(1, 10**7), st.data())
 def test_inclusion_is_halved_by_age_or_certain(timestamps: np.ndarray, half_life: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(timestamps) - 1))
-    chances = inclusion_probabilities(timestamps, half_life, size)
+    chances = by_age(timestamps, half_life, size)
     assert chances.sum() == pytest.approx(size)
     assert (chances <= 1 + 1e-12).all()
     assert (np.diff(chances) >= -1e-12).all()
@@ -190,15 +191,15 @@ def test_inclusion_is_halved_by_age_or_certain(timestamps: np.ndarray, half_life
 
 def test_half_lives_far_shorter_than_the_history_take_the_newest() -> None:
     timestamps = np.arange(0, 10**8, 10**4)
-    chances = inclusion_probabilities(timestamps, 60, 2500)
+    chances = by_age(timestamps, 60, 2500)
     assert chances[-2500:].tolist() == pytest.approx([1.0] * 2500)
-    assert len(draw_systematically(chances, np.random.default_rng(0))) == 2500
+    assert len(draw_systematic(chances, np.random.default_rng(0))) == 2500
 
 
-def test_recency_selects_with_its_inclusion_probabilities() -> None:
+def test_recency_selects_with_its_by_age() -> None:
     selector = Recency("30s", size=15)
     selector.consume(arrivals(0, 60))
-    chances = inclusion_probabilities(context(60).timestamps(np.arange(60)), 30, 15)
+    chances = by_age(context(60).timestamps(np.arange(60)), 30, 15)
     assert 0 < (chances == 1).sum() < 15
     counts = frequencies(selector, 60, 4000)
     assert (abs(counts - 4000 * chances) <= 5 * np.sqrt(4000 * chances * (1 - chances)) + 1e-6).all()  # of a binomial

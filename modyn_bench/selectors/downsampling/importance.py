@@ -8,14 +8,14 @@ import numpy as np
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.downsampling.base import Choice, Options, Turn, highest
-from modyn_bench.selectors.downsampling.inclusion import (
+from modyn_bench.selectors.downsampling.scored import Scored
+from modyn_bench.selectors.inclusion import (
     as_scores,
     draw_one_by_one,
     draw_systematic,
     inclusion_probabilities,
     mixed_with_uniform,
 )
-from modyn_bench.selectors.downsampling.scored import Scored
 from modyn_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
