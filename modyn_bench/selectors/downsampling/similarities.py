@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_ROUNDING = 1e-9  # of the logarithm of a diameter, which may be a power of two itself
 GRID_BITS = 22  # a float32 in [0, 1] holds such a multiple exactly
 
 
@@ -82,7 +83,7 @@ class DistanceSimilarity(Similarity):
         mean = vectors.mean()
         from_mean = self._lengths - 2.0 * vectors.along(mean) + mean @ mean
         diameter = 2.0 * math.sqrt(max(float(from_mean.max()), 0.0))
-        self._scale = 2.0 ** math.ceil(math.log2(diameter)) if diameter else 1.0
+        self._scale = 2.0 ** math.ceil(math.log2(diameter) - _ROUNDING) if diameter else 1.0
 
     def between(self, rows: torch.Tensor, columns: slice) -> torch.Tensor:
         """Return the similarities of some samples (m,) with a range of samples, shape (m, c)."""
