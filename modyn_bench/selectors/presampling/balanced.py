@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Unpack
 
 import numpy as np
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import History, SelectionContext, as_keys
 from modyn_bench.selectors.groups import draw_from_groups, equal_shares, fair_shares
-from modyn_bench.selectors.presampling.base import Presampler
+from modyn_bench.selectors.presampling.base import Options, Presampler
 from modyn_bench.types import IntArray
 
 FILLS = {"exact": fair_shares, "equal": equal_shares}
+
+
+class BalancedOptions(Options, total=False):
+    """What every policy that balances groups takes beside a history, as ``Balanced`` describes it."""
+
+    fill: str
 
 
 class Balanced(Presampler):
@@ -38,17 +45,8 @@ class Balanced(Presampler):
         it rounds up to fill the budget.
     """
 
-    def __init__(
-        self,
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        fill: str = "exact",
-        history: History = 0,
-        limit: int | None = None,
-        warmup_triggers: int = 0,
-    ) -> None:
-        super().__init__(ratio=ratio, size=size, history=history, limit=limit, warmup_triggers=warmup_triggers)
+    def __init__(self, *, fill: str = "exact", history: History = 0, **options: Unpack[Options]) -> None:
+        super().__init__(history=history, **options)
         if fill not in FILLS:
             raise RequestError(f"selector.fill={fill!r} must be {' or '.join(FILLS)}")
         self.fill = fill

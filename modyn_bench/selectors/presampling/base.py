@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TypedDict
 
 from modyn_bench.selectors.base import History, SelectionContext, Selector, as_keys
 from modyn_bench.selectors.share import Share
 from modyn_bench.types import IntArray, Selection
+
+
+class Options(TypedDict, total=False):
+    """What every policy that selects a share takes beside a history, as ``Presampler`` describes it."""
+
+    ratio: float
+    size: int | None
+    limit: int | None
+    warmup_triggers: int
 
 
 class Presampler(Selector):

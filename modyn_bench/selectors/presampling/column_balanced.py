@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import History, SelectionContext
-from modyn_bench.selectors.presampling.balanced import Balanced
+from modyn_bench.selectors.presampling.balanced import Balanced, BalancedOptions
 from modyn_bench.types import IntArray
 
 BINNINGS = ("quantile", "width")
@@ -43,16 +43,10 @@ class ColumnBalanced(Balanced):
         *,
         bins: int | None = None,
         binning: str = "width",
-        ratio: float = 0.25,
-        size: int | None = None,
-        fill: str = "exact",
         history: History = 0,
-        limit: int | None = None,
-        warmup_triggers: int = 0,
+        **options: Unpack[BalancedOptions],
     ) -> None:
-        super().__init__(
-            ratio=ratio, size=size, fill=fill, history=history, limit=limit, warmup_triggers=warmup_triggers
-        )
+        super().__init__(history=history, **options)
         if bins is not None and bins < 2:
             raise RequestError(f"selector.bins={bins} must be at least 2, or null for a group per value")
         if binning not in BINNINGS:

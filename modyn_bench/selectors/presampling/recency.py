@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 
 from modyn_bench.selectors.base import History, SelectionContext, as_keys
 from modyn_bench.selectors.inclusion import draw_systematic, inclusion_probabilities
-from modyn_bench.selectors.presampling.base import Presampler
+from modyn_bench.selectors.presampling.base import Options, Presampler
 from modyn_bench.timespan import parse_duration
 from modyn_bench.types import FloatArray, IntArray
 
@@ -37,17 +39,8 @@ class Recency(Presampler):
 
     name = "recency"
 
-    def __init__(
-        self,
-        half_life: str | int = "1y",
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = "all",
-        limit: int | None = None,
-        warmup_triggers: int = 0,
-    ) -> None:
-        super().__init__(ratio=ratio, size=size, history=history, limit=limit, warmup_triggers=warmup_triggers)
+    def __init__(self, half_life: str | int = "1y", *, history: History = "all", **options: Unpack[Options]) -> None:
+        super().__init__(history=history, **options)
         self.half_life = parse_duration(half_life, "selector.half_life")
 
     def presample(self, scope: range, budget: int, context: SelectionContext) -> IntArray:

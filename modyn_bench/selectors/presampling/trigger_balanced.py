@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import History, SelectionContext
-from modyn_bench.selectors.presampling.balanced import Balanced
+from modyn_bench.selectors.presampling.balanced import Balanced, BalancedOptions
 from modyn_bench.types import IntArray, Selection, TriggerRecord
 
 
@@ -31,19 +33,8 @@ class TriggerBalanced(Balanced):
     name = "trigger_balanced"
     state_fields = (*Balanced.state_fields, "ends")
 
-    def __init__(
-        self,
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        fill: str = "exact",
-        history: History = "all",
-        limit: int | None = None,
-        warmup_triggers: int = 0,
-    ) -> None:
-        super().__init__(
-            ratio=ratio, size=size, fill=fill, history=history, limit=limit, warmup_triggers=warmup_triggers
-        )
+    def __init__(self, *, history: History = "all", **options: Unpack[BalancedOptions]) -> None:
+        super().__init__(history=history, **options)
         if history == 0:
             raise RequestError("selector.history=0 leaves one group: it must be a number of triggers, or all")
         self.ends: list[int] = []  # where the new data of each training ended that is in scope, oldest first

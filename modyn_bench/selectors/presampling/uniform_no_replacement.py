@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.selectors.base import History, SelectionContext, draw_keys
 from modyn_bench.selectors.key_set import KeySet
-from modyn_bench.selectors.presampling.base import Presampler
+from modyn_bench.selectors.presampling.base import Options, Presampler
 from modyn_bench.types import IntArray, Selection, TriggerRecord
 
 
@@ -36,16 +38,8 @@ class UniformNoReplacement(Presampler):
     name = "uniform_no_replacement"
     state_fields = (*Presampler.state_fields, "used")
 
-    def __init__(
-        self,
-        *,
-        ratio: float = 0.25,
-        size: int | None = None,
-        history: History = 0,
-        limit: int | None = None,
-        warmup_triggers: int = 0,
-    ) -> None:
-        super().__init__(ratio=ratio, size=size, history=history, limit=limit, warmup_triggers=warmup_triggers)
+    def __init__(self, *, history: History = 0, **options: Unpack[Options]) -> None:
+        super().__init__(history=history, **options)
         self.used = KeySet()  # in the current pass
 
     def presample(self, scope: range, budget: int, context: SelectionContext) -> IntArray:
