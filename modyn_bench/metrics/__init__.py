@@ -56,8 +56,13 @@ METRIC_NAMES = ("accuracy", "top_<k>_accuracy", *list(_FIXED)[1:])
 _MAX_CELLS = 1 << 22  # windows times classes held at once
 
 
-def find_metric(name: str) -> Metric:
+def find_metric(name: str, *, key: str = "evaluation.metrics", others: tuple[str, ...] = ()) -> Metric:
     """Return the metric of a name.
+
+    Args:
+        name: What was asked for.
+        key: What errors call it by.
+        others: Names that the key takes beside metrics, for the error.
 
     Raises:
         RequestError: If there is none; the message names the nearest match.
@@ -71,9 +76,10 @@ def find_metric(name: str) -> Metric:
     match = _TOP_K.fullmatch(str(name))
     if match:
         return TopKAccuracy(int(match[1]))
-    near = difflib.get_close_matches(str(name), [*_FIXED, "top_2_accuracy", "top_5_accuracy"], n=1)
+    near = difflib.get_close_matches(str(name), [*_FIXED, "top_2_accuracy", "top_5_accuracy", *others], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise RequestError(f"evaluation.metrics: there is no metric {name!r}{hint} (metrics: {', '.join(METRIC_NAMES)})")
+    known = ", ".join((*METRIC_NAMES, *others))
+    raise RequestError(f"{key}: there is no metric {name!r}{hint} (metrics: {known})")
 
 
 def check_metric(name: str, *, num_classes: int | None = None, roc_auc_max_classes: int = ROC_AUC_MAX_CLASSES) -> None:

@@ -13,6 +13,9 @@ from modyn_bench.state import Stateful
 from modyn_bench.triggers.base import View
 from modyn_bench.types import FloatArray, IntArray, Predictions, TriggerRecord
 
+AVOIDABLE = "avoidable_misclassifications"
+"""What ``trigger.metric`` takes beside the names of metrics."""
+
 
 class Block(NamedTuple):
     """What a block of newly labelled samples showed.
@@ -141,11 +144,11 @@ def check_trigger_metric(metric: str, *, num_classes: int | None = None) -> None
             f"trigger.metric: roc_auc is for at most {ROC_AUC_MAX_CLASSES} classes here, but the dataset has "
             f"{num_classes}; use f1_macro"
         )
+    found = find_metric(metric, key="trigger.metric", others=(AVOIDABLE,))
     try:
         check_metric(metric, num_classes=num_classes)
     except RequestError as error:
         raise RequestError(str(error).replace("evaluation.metrics:", "trigger.metric:", 1)) from None
-    found = find_metric(metric)
     if num_classes is not None and isinstance(found, TopKAccuracy) and found.k >= num_classes:
         raise RequestError(
             f"trigger.metric: {metric} is always 1, since the dataset has {num_classes} classes; use accuracy"

@@ -14,10 +14,8 @@ from modyn_bench.metrics import HIGHER_IS_BETTER
 from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.forecasts import FORECASTS, forecast_next
-from modyn_bench.triggers.monitoring import Monitor, check_expected_accuracy, check_trigger_metric
+from modyn_bench.triggers.monitoring import AVOIDABLE, Monitor, check_expected_accuracy, check_trigger_metric
 from modyn_bench.types import Decision, TriggerRecord
-
-AVOIDABLE = "avoidable_misclassifications"
 
 
 class Performance(Batched):
