@@ -16,6 +16,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
+from modyn_bench.commands.arguments import folder
 from modyn_bench.evaluation.costs import policy_costs
 from modyn_bench.runs.load import Runs, load_runs
 
@@ -190,7 +191,7 @@ def main() -> None:
     """Summarise all sweeps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, help="where run.sh left its runs")
-    parser.add_argument("--out", type=Path, default=HERE, metavar="DIR", help="where results go (default: here)")
+    parser.add_argument("--out", type=folder, default=HERE, metavar="DIR", help="where results go (default: here)")
     options = parser.parse_args()
     absent = [str(options.root / sweep) for sweep in SWEEPS if not (options.root / sweep).is_dir()]
     if absent:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modyn_bench.commands.arguments import folder, whole_number
 from modyn_bench.decisions.adwin import Adwin
 from modyn_bench.decisions.base import DecisionRule
 from modyn_bench.decisions.cusum import Cusum
@@ -259,24 +260,10 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     plt.close(fig)
 
 
-def count(text: str) -> int:
-    """Read a whole number from 1 to ``MOST_STREAMS``."""
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_STREAMS:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to {MOST_STREAMS}")
-    return int(text)
-
-
-def folder(text: str) -> Path:
-    """Read the name of a folder, which may have to be made."""
-    path = Path(text)
-    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
-        raise argparse.ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
-    return path
-
-
 def options() -> argparse.Namespace:
     """Return the options of the command line, once all that is needed is there."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    count = whole_number(MOST_STREAMS)
     parser.add_argument("--seeds", type=count, default=20, metavar="N", help="streams of every kind (default: 20)")
     parser.add_argument(
         "--calibration",

@@ -12,7 +12,6 @@ import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from modyn_bench.commands.arguments import folder, whole_number
 from modyn_bench.config import EvaluationConfig, ReplayConfig, TrainingConfig
 from modyn_bench.data.store import Column, SampleStore, Schema, Split
 from modyn_bench.runs.directory import RunDirectory
@@ -271,25 +271,10 @@ def draw(results: pd.DataFrame, path: Path) -> None:
     plt.close(fig)
 
 
-def whole(text: str, most: int) -> int:
-    """Read a whole number from 1 to a bound."""
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 to {most}")
-    return int(text)
-
-
-def folder(text: str) -> Path:
-    """Read the name of a folder, which may have to be made."""
-    path = Path(text)
-    if any(each.exists() and not each.is_dir() for each in (path, *path.parents)):
-        raise argparse.ArgumentTypeError(f"{text!r} is or lies in a file; name a folder")
-    return path
-
-
 def options() -> argparse.Namespace:
     """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    number = partial(whole, most=MOST)
+    number = whole_number(MOST)
     parser.add_argument("--seeds", type=number, default=5, metavar="N", help="streams for each policy (default: 5)")
     parser.add_argument("--epochs", type=number, default=8, metavar="N", help="of every training (default: 8)")
     parser.add_argument("--workers", type=number, default=2, metavar="N", help="processes (default: 2)")

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from scripts import call, check_refused
 
-
-def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "experiments" / "drift_detection" / "run.py"), *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=environment, timeout=300, check=False
-    )
+NAME = "drift_detection"
 
 
 @pytest.mark.parametrize(
@@ -34,21 +25,17 @@ def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_a_wrong_option_is_refused_in_a_line(words: list[str], said: str, tmp_path: Path):
-    (tmp_path / "file").touch()
-    done = call(tmp_path, *words)
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    check_refused(NAME, tmp_path, words, said)
 
 
 def test_every_option_is_explained(tmp_path: Path):
-    text = call(tmp_path, "--help").stdout
+    text = call(NAME, tmp_path, "--help").stdout
     assert "streams of every kind (default: 20)" in text
     assert "results.csv and delays.png are written, over those that are there" in text
 
 
 def test_a_single_stream_gives_all_tables_and_files(tmp_path: Path):
-    done = call(tmp_path, "--seeds", "1", "--calibration", "1", "--out", "new/folder")
+    done = call(NAME, tmp_path, "--seeds", "1", "--calibration", "1", "--out", "new/folder")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["delays.png", "results.csv"]
     results = pd.read_csv(tmp_path / "new" / "folder" / "results.csv")

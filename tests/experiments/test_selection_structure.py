@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,26 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "experiments" / "selection_structure" / "run.py"
+from scripts import ROOT, call, check_refused
 
-
-def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    return subprocess.run(
-        [sys.executable, str(SCRIPT), *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environment,
-        timeout=300,
-        check=False,
-    )
+NAME = "selection_structure"
+SCRIPT = ROOT / "experiments" / NAME / "run.py"
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("selection_structure", SCRIPT)
+    spec = importlib.util.spec_from_file_location(NAME, SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -53,15 +40,11 @@ def script() -> ModuleType:
     ],
 )
 def test_a_wrong_option_is_refused_in_a_line(words: list[str], said: str, tmp_path: Path):
-    (tmp_path / "file").touch()
-    done = call(tmp_path, *words)
-    assert done.returncode == 2
-    assert said in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
+    check_refused(NAME, tmp_path, words, said)
 
 
 def test_every_option_is_explained(tmp_path: Path):
-    text = " ".join(call(tmp_path, "--help").stdout.split())
+    text = " ".join(call(NAME, tmp_path, "--help").stdout.split())
     assert "streams for each policy (default: 5)" in text
     assert "of every training (default: 8)" in text
     assert "results.csv and shares.png are written, over those that are there" in text
@@ -116,7 +99,7 @@ def test_an_expectation_is_met_or_not(
 
 
 def test_a_single_stream_gives_table_and_files(tmp_path: Path, script: ModuleType):
-    done = call(tmp_path, "--seeds", "1", "--epochs", "1", "--out", "new/folder")
+    done = call(NAME, tmp_path, "--seeds", "1", "--epochs", "1", "--out", "new/folder")
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == ["results.csv", "shares.png"]
     results = pd.read_csv(tmp_path / "new" / "folder" / "results.csv").set_index("policy")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from small import result_bytes, run_small, small_store
+from stopping import StopsInTraining
 
 from modyn_bench.data.store import SampleStore
-from modyn_bench.observer import Observer
 from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.loss import Loss
@@ -26,18 +26,6 @@ POLICIES: dict[str, Callable[[], Selector]] = {
 }
 
 
-class StopsIn(Observer):
-    """Ends the process's work in the middle of a run, at its n-th report of samples."""
-
-    def __init__(self, report: int) -> None:
-        self.left = report
-
-    def on_samples(self, num_samples: int) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def store() -> SampleStore:
     """91 samples, two a second."""
@@ -51,7 +39,9 @@ def run(root: Path, store: SampleStore, selector: Selector, *, stop: int = 0) ->
         "carry_optimizer": True,
         "optimizer": {"_target_": "torch.optim.Adam", "lr": 0.1},
     }
-    return run_small(root, store, Amount(30), selector, training=training, observers=[StopsIn(stop)] if stop else [])
+    return run_small(
+        root, store, Amount(30), selector, training=training, observers=[StopsInTraining(stop)] if stop else []
+    )
 
 
 @pytest.mark.parametrize("name", POLICIES)

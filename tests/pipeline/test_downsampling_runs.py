@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from found import concrete_classes
 from small import NUM_CLASSES, NUM_FEATURES, result_bytes, run_small, small_store
+from stopping import StopsAfterTrigger, StopsInTraining
 
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import RunError
-from modyn_bench.observer import Observer
 from modyn_bench.selectors import downsampling
 from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.coreset import Coreset
@@ -26,7 +26,6 @@ from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
-from modyn_bench.types import TriggerRecord
 
 POLICIES: dict[str, Callable[[], Selector]] = {
     **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
@@ -36,18 +35,6 @@ POLICIES: dict[str, Callable[[], Selector]] = {
     "schedule": lambda: Schedule({"a": NewData(), "b": El2n(history="all"), "c": RhoLoss()}, after={"b": 1, "c": 3}),
 }
 EPOCHS = 4
-
-
-class StopsIn(Observer):
-    """Ends the process's work in the middle of a training, at its n-th report of samples."""
-
-    def __init__(self, report: int) -> None:
-        self.left = report
-
-    def on_samples(self, num_samples: int) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +51,7 @@ def run(root: Path, store: SampleStore, selector: Selector, *, stop: int = 0, **
         selector,
         replay={"label_delay": "2s"},
         training={"epochs": EPOCHS, "batch_size": 8, **training},
-        observers=[StopsIn(stop)] if stop else [],
+        observers=[StopsInTraining(stop)] if stop else [],
     )
 
 
@@ -163,25 +150,13 @@ def test_sides_are_the_same_at_every_trigger(store: SampleStore, tmp_path: Path)
     assert len(chosen[-1]) == 120 - int(RhoLoss().held_out(np.arange(120), 0).sum())
 
 
-class StopsAfter(Observer):
-    """Ends the process's work after the n-th trigger."""
-
-    def __init__(self, trigger: int) -> None:
-        self.left = trigger
-
-    def on_trigger(self, record: TriggerRecord) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 def test_second_models_outlive_a_trigger_that_trains_nothing(tmp_path: Path) -> None:
     """Labels come 6 s late, so the triggers within the crowds of second 10 and 30 find none that are new."""
     crowded = small_store([0] * 20 + [10] * 60 + [30] * 60)
 
     def run_to(root: Path, *, stop: int = 0) -> Path:
         selector = RhoLoss(holdout_ratio=0.4)
-        observers = [StopsAfter(stop)] if stop else []
+        observers = [StopsAfterTrigger(stop)] if stop else []
         return run_small(root, crowded, Amount(20), selector, replay={"label_delay": "6s"}, observers=observers)
 
     whole = run_to(tmp_path / "whole")

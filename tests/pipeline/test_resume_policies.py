@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from small import result_bytes, run_small, small_store
+from stopping import StopsAtDecision
 
 from modyn_bench.data.store import SampleStore
 from modyn_bench.decisions.adwin import Adwin
@@ -19,7 +20,6 @@ from modyn_bench.decisions.threshold import Threshold
 from modyn_bench.drift.kernel_two_sample import KernelTwoSample
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.drift.sliced_wasserstein import SlicedWasserstein
-from modyn_bench.observer import Observer
 from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.presampling.freshness import Freshness
 from modyn_bench.selectors.presampling.replay import Replay
@@ -35,7 +35,6 @@ from modyn_bench.triggers.misclassification_cost import MisclassificationCost
 from modyn_bench.triggers.performance import Performance
 from modyn_bench.triggers.time import Time
 from modyn_bench.triggers.windows import DetectionWindows
-from modyn_bench.types import DecisionRecord
 
 SHORT = DetectionWindows(20, 12)
 POLICIES: dict[str, Callable[[], Trigger]] = {
@@ -91,18 +90,6 @@ POLICIES: dict[str, Callable[[], Trigger]] = {
 }
 
 
-class StopsAt(Observer):
-    """Ends the process's work at the n-th decision, before anything of it is on disk."""
-
-    def __init__(self, decision: int) -> None:
-        self.left = decision
-
-    def on_decisions(self, records: Sequence[DecisionRecord]) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture(scope="module")
 def store() -> SampleStore:
     """100 samples, two a second at seconds 0 to 49."""
@@ -123,7 +110,9 @@ def test_stopped_at_any_decision_it_ends_with_the_same_bytes(
     stop, attempts = 2, 0
     while True:  # further with every attempt, so that every part of the stream is stopped in and resumed
         try:
-            run = run_small(tmp_path / "parts", store, POLICIES[name](), replay=replay, observers=[StopsAt(stop)])
+            run = run_small(
+                tmp_path / "parts", store, POLICIES[name](), replay=replay, observers=[StopsAtDecision(stop)]
+            )
         except KeyboardInterrupt:
             stop, attempts = stop + 1 if attempts % 3 else stop + 3, attempts + 1
             continue
@@ -155,7 +144,7 @@ def test_what_a_selector_remembers_survives_any_stop(name: str, store: SampleSto
     expected = run_small(tmp_path / "whole", store, Amount(15), SELECTORS[name](), replay=replay)
     for stop in range(2, 30):
         try:
-            observers = [StopsAt(stop)]
+            observers = [StopsAtDecision(stop)]
             run = run_small(
                 tmp_path / "parts", store, Amount(15), SELECTORS[name](), replay=replay, observers=observers
             )
@@ -184,5 +173,5 @@ def test_a_reference_that_stays_is_embedded_anew_after_every_trigger_as_after_a_
     assert pd.read_parquet(expected / "triggers.parquet").model_id.isna().any()
     for stop in range(4, 30, 4):
         with pytest.raises(KeyboardInterrupt):
-            run_small(tmp_path / str(stop), stream, make(), **options, observers=[StopsAt(stop)])
+            run_small(tmp_path / str(stop), stream, make(), **options, observers=[StopsAtDecision(stop)])
         assert result_bytes(run_small(tmp_path / str(stop), stream, make(), **options)) == result_bytes(expected)

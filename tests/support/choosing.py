@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from modyn_bench.seeding import derive
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn
+from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
 
 
 def outputs_of(
@@ -65,3 +65,17 @@ def chosen(
     description = description_of(policy, outputs)
     random = random or random_of(0)
     return policy.downsample(description, outputs.labels, budget, Turn(epoch, num_epochs, random))
+
+
+class Hardest(Downsampler):
+    """The highest losses, each standing for as many as all."""
+
+    name = "hardest"
+    needs = ("loss",)
+
+    def describe(self, outputs: Outputs) -> torch.Tensor:
+        assert outputs.losses is not None
+        return outputs.losses[:, None]
+
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
+        return Choice(highest(description[:, 0], budget))

@@ -10,32 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from choosing import Hardest
 from torch import nn
 from worlds import ADAGRAD, LINEAR, SGD, numbers, table, text, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import ContractError, RequestError, RunError
-from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
+from modyn_bench.selectors.downsampling.base import Choice, Turn, highest
 from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
 from modyn_bench.training import devices
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.types import Selection
-
-
-class Hardest(Downsampler):
-    """The highest losses."""
-
-    name = "hardest"
-    needs = ("loss",)
-
-    def describe(self, outputs: Outputs) -> torch.Tensor:
-        assert outputs.losses is not None
-        return outputs.losses[:, None]
-
-    def choose(self, description, labels, budget, turn: Turn) -> Choice:
-        return Choice(highest(description[:, 0], budget))
 
 
 class Few(Hardest):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from choosing import Hardest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -22,20 +23,6 @@ from modyn_bench.selectors.downsampling.infobatch import Infobatch
 from modyn_bench.training.amounts import TRAINED, amounts
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.types import Selection
-
-
-class Hardest(Downsampler):
-    """The highest losses, each standing for as many as all."""
-
-    name = "hardest"
-    needs = ("loss",)
-
-    def describe(self, outputs: Outputs) -> torch.Tensor:
-        assert outputs.losses is not None
-        return outputs.losses[:, None]
-
-    def choose(self, description, labels, budget, turn: Turn) -> Choice:
-        return Choice(highest(description[:, 0], budget))
 
 
 class Weighted(Hardest):

@@ -199,7 +199,10 @@ def test_metrics_of_probabilities_are_scikit_learns() -> None:
     ("options", "message"),
     [
         ({"metric": "acuracy"}, r"trigger\.metric: there is no metric 'acuracy'; did you mean 'accuracy'"),
-        ({"metric": "avoidable_misclasifications"}, r"did you mean 'avoidable_misclassifications'.*, avoidable_misclassif"),
+        (
+            {"metric": "avoidable_misclasifications"},
+            r"did you mean 'avoidable_misclassifications'.*, avoidable_misclassif",
+        ),
         ({"expected_accuracy": 1.5}, r"trigger\.expected_accuracy=1\.5 must lie in \[0, 1\]"),
         (
             {"metric": "avoidable_misclassifications", "calibration": "retrospective"},
