@@ -63,6 +63,22 @@ def priorities(keys: NDArray[np.int64], seed: int, *names: int | str) -> NDArray
     return mixed
 
 
+def lowest_priorities(keys: range, size: int, seed: int, *names: int | str) -> NDArray[np.int64]:
+    """Return the keys with the lowest ``priorities``, in order: a uniform sample, or all if too few.
+
+    Example:
+        >>> set(lowest_priorities(range(101), 5, 0, "a")) - set(lowest_priorities(range(100), 5, 0, "a")) <= {100}
+        True
+    """
+    candidates = np.arange(keys.start, keys.stop, dtype=np.int64)
+    if size >= len(candidates):
+        return candidates
+    numbers = priorities(candidates, seed, *names)
+    bound = np.partition(numbers, size - 1)[size - 1]
+    lowest: NDArray[np.int64] = candidates[numbers <= bound]  # numbers of different keys are different
+    return lowest
+
+
 @contextmanager
 def forked_global_state(seed: int, *names: int | str) -> Iterator[None]:
     """Run a block under global states of torch, NumPy and Python seeded by ``derive_seed``; restore the old ones after.

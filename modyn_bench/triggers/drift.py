@@ -17,7 +17,7 @@ from modyn_bench.drift.mmd import Mmd
 from modyn_bench.drift.pca import Pca
 from modyn_bench.drift.vectors import FeatureVectors
 from modyn_bench.errors import ContractError, RequestError, check_part, placed
-from modyn_bench.seeding import derive, priorities
+from modyn_bench.seeding import derive, lowest_priorities
 from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.batched import Batched, Window
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
@@ -252,11 +252,8 @@ class Drift(Batched):
 
     def _drawn(self, view: View, window: range) -> IntArray:
         """Return the keys that are drawn from a window, in order."""
-        keys = np.arange(window.start, window.stop, dtype=np.int64)
-        if self.sample_size is None or len(keys) <= self.sample_size:
-            return keys
-        drawn = priorities(keys, view.seed, "drift", "reservoir")
-        return np.sort(keys[np.argpartition(drawn, self.sample_size - 1)[: self.sample_size]])
+        size = len(window) if self.sample_size is None else self.sample_size
+        return lowest_priorities(window, size, view.seed, "drift", "reservoir")
 
     def _combined(self, decisions: Mapping[str, Decision]) -> Decision:
         if len(decisions) == 1:

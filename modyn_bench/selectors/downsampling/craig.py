@@ -22,8 +22,8 @@ class Craig(Downsampler):
         w_j = |\{i : j = \arg\min_{s \in S} \|g_i - g_s\|\}|
 
     within every class, with g the gradient of a sample's loss and c a constant that no distance exceeds, which
-    changes no choice. The naive and the lazy optimiser reach
-    at least :math:`1 - 1/e` of the largest f. The weights of a class sum up to its size.
+    changes no choice. The naive and the lazy optimiser reach at least :math:`1 - 1/e` of the largest f. The weights
+    of a class sum up to its size.
 
     Args:
         gradient: ``outputs``: with respect to the logits; ``last_layer``: to the last layer's weights and biases.
@@ -54,7 +54,7 @@ class Craig(Downsampler):
 
     Deviation:
         The reference divides a gradient by the number of samples that it came with, so that distances depend on
-        batches; here they are those of the samples' own gradients. Its constant comes from the largest distance.
+        batches; here they are those of the samples' own gradients.
     """
 
     name = "craig"
@@ -70,9 +70,7 @@ class Craig(Downsampler):
         memory_budget: int = 1024,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            **options,
-        )
+        super().__init__(**options)
         self.gradients = Gradients(gradient)
         self.needs = self.gradients.needs
         self.optimizer = Optimizer(optimizer, stochastic_epsilon=stochastic_epsilon, approximation=approximation)

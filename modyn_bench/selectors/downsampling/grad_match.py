@@ -68,9 +68,7 @@ class GradMatch(Downsampler):
         ridge: float = 0.5,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            **options,
-        )
+        super().__init__(**options)
         if not 0 < ridge < math.inf:
             raise RequestError(f"selector.ridge={ridge} must be above 0 and finite")
         self.gradients = Gradients(gradient)

@@ -59,11 +59,7 @@ class GradNorm(ImportanceSampled):
         draw: str = "inclusion",
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            uniform_share=uniform_share,
-            draw=draw,
-            **options,
-        )
+        super().__init__(uniform_share=uniform_share, draw=draw, **options)
         if of not in ("outputs", "last_layer"):
             raise RequestError(f"selector.of={of!r} must be outputs or last_layer")
         self.of = of

@@ -64,9 +64,7 @@ class ImportanceSampled(Scored):
         draw: str = "inclusion",
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            **options,
-        )
+        super().__init__(**options)
         if not 0 < uniform_share <= 1:
             raise RequestError(f"selector.uniform_share={uniform_share} must be a fraction in (0, 1]")
         if draw not in DRAWS:

@@ -84,9 +84,7 @@ class RhoLoss(Scored):
         irreducible_epochs: int | None = None,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            **options,
-        )
+        super().__init__(**options)
         if holdout not in HOLDOUTS:
             raise RequestError(f"selector.holdout={holdout!r} must be {' or '.join(HOLDOUTS)}")
         self.holdout = holdout

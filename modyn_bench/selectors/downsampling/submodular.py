@@ -83,9 +83,7 @@ class Submodular(Downsampler):
         memory_budget: int = 1024,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(
-            **options,
-        )
+        super().__init__(**options)
         if function not in FUNCTIONS:
             raise RequestError(f"selector.function={function!r} must be one of {', '.join(FUNCTIONS)}")
         if of not in ("gradient", "embedding"):

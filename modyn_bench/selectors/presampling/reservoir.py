@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from modyn_bench.errors import RequestError
-from modyn_bench.seeding import priorities
+from modyn_bench.seeding import lowest_priorities
 from modyn_bench.selectors.base import SelectionContext, Selector, as_keys
-from modyn_bench.types import IntArray, Selection
+from modyn_bench.types import Selection
 
 
 class Reservoir(Selector):
@@ -26,8 +26,8 @@ class Reservoir(Selector):
         RequestError: If the size is out of range.
 
     Example:
-        >>> buffer = lowest_priorities(range(100), 5, seed=0)
-        >>> set(lowest_priorities(range(101), 5, seed=0)) - set(buffer) <= {100}
+        >>> buffer = lowest_priorities(range(100), 5, 0, "reservoir")
+        >>> set(lowest_priorities(range(101), 5, 0, "reservoir")) - set(buffer) <= {100}
         True
 
     Reference:
@@ -48,14 +48,5 @@ class Reservoir(Selector):
         """Return the buffer, and new data behind it."""
         scope = self.scope(context)
         new_start = min(max(self.new_start, scope.start), scope.stop) if self.with_new else scope.stop
-        buffer = lowest_priorities(range(scope.start, new_start), self.size, context.seed)
+        buffer = lowest_priorities(range(scope.start, new_start), self.size, context.seed, "reservoir")
         return Selection.unweighted(np.concatenate([buffer, as_keys(range(new_start, scope.stop))]))
-
-
-def lowest_priorities(keys: range, size: int, seed: int) -> IntArray:
-    """Return the keys with the lowest random numbers, in order, at most ``size`` of them."""
-    if size >= len(keys):
-        return as_keys(keys)
-    numbers = priorities(as_keys(keys), seed, "reservoir")
-    bound = np.partition(numbers, size - 1)[size - 1]
-    return keys.start + np.flatnonzero(numbers <= bound)  # numbers of different keys are different
