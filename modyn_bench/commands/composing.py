@@ -233,6 +233,8 @@ def _plainly(message: str) -> str:
     unused = re.match(r"Could not override '([^']+)/([^'/]+)'. No match in the defaults list", message)
     if unused:
         parent, part = unused.groups()
+        if parent == "experiment":  # several can be chosen, and none is at first
+            return f"{parent}/{part}: no point of it is chosen yet: add a +, as in +{parent}/{part}=NAME"
         return f"{parent}/{part}: the chosen {parent} has no {part} to replace: choose another with {parent}=NAME"
     twice = re.match(r"Multiple values for (\S+?)\. To override", message)
     if twice:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from modyn_bench.commands.messages import listed, nearest
 from modyn_bench.commands.schema import field_hints
-from modyn_bench.commands.targets import read_signature
+from modyn_bench.commands.targets import OF_HYDRA, read_signature
 from modyn_bench.config import SECTIONS
 from modyn_bench.errors import RequestError
 
@@ -32,7 +32,7 @@ def near_key(config: DictConfig, key: str, groups: frozenset[str], *, removed: b
         if not isinstance(node, DictConfig):
             return f" ({'.'.join(path)} is no mapping)"
         if part not in node:
-            there = [str(name) for name in node if name != "_target_"]
+            there = [str(name) for name in node if name not in OF_HYDRA]
             where = f"keys of {'.'.join(path)}" if path else "keys"
             known = {*there, *(frozenset() if removed else _names(node, path))}
             extra = frozenset() if path else public(groups)

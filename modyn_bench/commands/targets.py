@@ -25,7 +25,7 @@ from modyn_bench.commands.messages import listed, nearest
 from modyn_bench.commands.schema import check_value, field_hints
 from modyn_bench.errors import RequestError
 
-_OF_HYDRA = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
+OF_HYDRA = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def _check_arguments(key: str, node: Mapping[str, Any], signature: Signature, *,
     problems = []
     target = str(node["_target_"]).rpartition(".")[2]
     for name, value in node.items():
-        if name in _OF_HYDRA:
+        if name in OF_HYDRA:
             continue
         if name in signature.names:
             if name in signature.hints:

@@ -103,6 +103,7 @@ def refusal(*overrides: str, multirun: bool = False) -> str:
         ("dataset.test_block=${b}", ["dataset.test_block", "${KEY} refers to another key", "rename"]),
         ("dataset.test_block='\\${b}'", ["${KEY} refers to another key", "rename"]),
         ("trigger/decision=threshold", ["the chosen trigger has no decision to replace", "trigger=NAME"]),
+        ("experiment/selection=loss", ["add a +, as in +experiment/selection=NAME"]),
         ("trigger/decison=threshold", ["'trigger/decision'"]),
         ("hydra/launcher=basik", ["'basic'"]),
         ("experiment=arxiv_first_lok", ["'arxiv_first_look/'"]),
@@ -200,6 +201,12 @@ def test_sweeps_expand_as_in_hydra(sweep: list[str], number: int):
 @pytest.mark.parametrize("sweep", ["trigger=glob(zzz*)", "+experiment/none=glob(*)", "seed=range(3,3)"])
 def test_an_empty_sweep_is_refused(sweep: str):
     assert "empty sweep" in refusal(sweep, multirun=True)
+
+
+def test_the_keys_that_are_listed_are_those_of_the_policy():
+    listed = refusal("selector=rho_loss", "selector.secnd=1").partition("keys of selector: ")[2]
+    assert {"holdout", "irreducible_model"} <= set(listed.rstrip(")").split(", "))
+    assert "_recursive_" not in listed
 
 
 def test_a_sweep_needs_multirun():
