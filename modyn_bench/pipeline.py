@@ -240,8 +240,8 @@ class Pipeline:
                     f"{len(scope):,} samples may use; train them for fewer epochs, as by selector.irreducible_epochs"
                 )
         downsampler = self.selector.downsampler
-        planned = self.trainer.plan(len(selection), downsampler, last_key=last_key, passes=passes)
-        self._announce("train", index, planned.plan.num_passes)
+        plan = self.trainer.plan(len(selection), downsampler, last_key=last_key, passes=passes)
+        self._announce("train", index, plan.num_gathered)
         with self.clock.measure("train", num_samples=len(selection)):
             self.model = self.trainer.fit(
                 selection,

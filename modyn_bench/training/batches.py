@@ -29,13 +29,14 @@ class Batch:
         labels: Class indices, shape (B,), int64.
         weights: Sample weights, shape (B,), float32; ``None`` if all are 1.
         positions: Where the samples stand in the trigger training set, shape (B,).
+        num_chosen: How many of them are trained on; all, unless they are a pool.
         scale: What the sum of weighted losses is multiplied with.
         steps: Whether the optimiser steps after it.
-        last: Whether no other batch of the training follows.
+        ends_epoch: Whether no other batch of the epoch follows.
         stands_in: Whether its one sample, of weight 0, only stands in for a device that is left without one.
     """
 
-    __slots__ = ("inputs", "labels", "last", "positions", "scale", "stands_in", "steps", "weights")
+    __slots__ = ("ends_epoch", "inputs", "labels", "num_chosen", "positions", "scale", "stands_in", "steps", "weights")
 
     def __init__(
         self,
@@ -44,18 +45,20 @@ class Batch:
         weights: torch.Tensor | None,
         positions: IntArray,
         *,
+        num_chosen: int,
         scale: float,
         steps: bool,
-        last: bool,
+        ends_epoch: bool,
         stands_in: bool = False,
     ) -> None:
         self.inputs = inputs
         self.labels = labels
         self.weights = weights
         self.positions = positions
+        self.num_chosen = num_chosen
         self.scale = scale
         self.steps = steps
-        self.last = last
+        self.ends_epoch = ends_epoch
         self.stands_in = stands_in
 
     def __len__(self) -> int:
@@ -65,7 +68,7 @@ class Batch:
 class TrainingBatches:
     """The batches of one device: iterating yields the next epoch's.
 
-    Where every epoch trains on the whole set, one loader runs through all of them, so its buffers, and its thread where
+    Where every epoch gathers the whole set, one loader runs through all of them, so its buffers, and its thread where
     there is one, last for the whole training. A subset is known only when its epoch begins.
 
     Args:
@@ -97,7 +100,7 @@ class TrainingBatches:
         self._subset = subset
         self._loader: Iterator[SuperBatch] | None = None
         if subset is None:
-            self._loader = self._load(plan.order(epoch) for epoch in range(plan.num_epochs))
+            self._loader = self._load(plan)
         self._epoch = 0
         self._rest = plan.config.num_samples  # that may still be trained on; None: as many as the epochs have
 
@@ -108,12 +111,11 @@ class TrainingBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, self._epoch = self._epoch, self._epoch + 1
-        last = self._epoch == self._plan.num_epochs
         if self._subset is None:
             assert self._loader is not None
-            yield from self._batches(self._loader, self._plan, epoch, self._weights, last=last)
+            yield from self._batches(self._loader, self._plan, epoch, self._weights)
         else:
-            yield from self._of_subset(epoch, last=last)
+            yield from self._of_subset(epoch)
 
     def close(self) -> None:
         """Stop the loader's thread, if it has one."""
@@ -121,16 +123,29 @@ class TrainingBatches:
         if close is not None:
             close()
 
-    def _load(self, orders: Iterator[IntArray]) -> Iterator[SuperBatch]:
+    def _load(self, plan: TrainingPlan) -> Iterator[SuperBatch]:
+        """Gather what every epoch of a plan needs; pools, whose sizes differ, are gathered one by one."""
+        orders = (plan.order(epoch) for epoch in range(plan.num_epochs))
+        if plan.num_pooled is None:
+            return self._gather(orders)
+        pools = (
+            order[batch.start : batch.start + batch.size]
+            for epoch, order in enumerate(orders)
+            for batch in plan.batches(epoch)
+        )
+        return self._gather(pools, rows=plan.largest_batch)
+
+    def _gather(self, orders: Iterator[IntArray], rows: int | None = None) -> Iterator[SuperBatch]:
         return super_batches(
             self._columns,
             self._keys,
             orders,
             batch_size=self._plan.config.batch_size,
             preprocessor=self._preprocessor,
+            rows=rows,
         )
 
-    def _of_subset(self, epoch: int, *, last: bool) -> Iterator[Batch]:
+    def _of_subset(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of an epoch's subset, of which no more is taken than may still be trained on."""
         assert self._subset is not None
         if self._rest is not None and self._rest <= 0:
@@ -141,11 +156,11 @@ class TrainingBatches:
             weights = np.ones(len(self._keys), dtype=np.float32) if weights is None else weights.copy()
             weights[positions] *= chosen
         plan = self._plan.of_epoch(len(positions), self._rest)
-        order = positions[self._plan.permutation(epoch, len(positions))][: plan.num_passes]
+        order = positions[self._plan.permutation(epoch, len(positions))][: plan.num_trained]
         if self._rest is not None:
             self._rest -= len(order)
-        self._loader = self._load(iter([plan.share(order, 0)]))
-        yield from self._batches(self._loader, plan, 0, weights, last=last)
+        self._loader = self._gather(iter([plan.share(order, 0)]))
+        yield from self._batches(self._loader, plan, 0, weights)
 
     def _batches(
         self,
@@ -153,8 +168,6 @@ class TrainingBatches:
         plan: TrainingPlan,
         epoch: int,
         all_weights: NDArray[np.float32] | None,
-        *,
-        last: bool,
     ) -> Iterator[Batch]:
         group: SuperBatch | None = None
         tensors: dict[str, torch.Tensor] = {}
@@ -179,8 +192,9 @@ class TrainingBatches:
                 labels[rows],
                 part,
                 group.positions[rows],
+                num_chosen=batch.num_chosen,
                 scale=batch.scale,
                 steps=batch.steps,
-                last=last and index + 1 == num_batches,
+                ends_epoch=index + 1 == num_batches,
                 stands_in=batch.padded,
             )

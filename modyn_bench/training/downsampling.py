@@ -17,13 +17,13 @@ from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random,
 from modyn_bench.training.peers import Peers
 from modyn_bench.training.records import SampleRecords
 from modyn_bench.training.scoring import Scorer
-from modyn_bench.training.sweep import num_batches, sweep
+from modyn_bench.training.sweep import BATCH_SIZE, num_batches, sweep
 from modyn_bench.types import IntArray, Selection
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Samples on the training device.
+    """Samples, all on one device.
 
     Attributes:
         inputs: Input columns by name, each of shape (n, ...).
@@ -47,6 +47,15 @@ class Rows:
             self.labels[at],
             None if self.weights is None else self.weights[at],
             self.positions[at],
+        )
+
+    def to(self, device: torch.device) -> Rows:
+        """Return them on a device."""
+        return Rows(
+            {name: column.to(device, non_blocking=True) for name, column in self.inputs.items()},
+            self.labels.to(device),
+            None if self.weights is None else self.weights.to(device),
+            self.positions.to(device),
         )
 
     def and_then(self, others: Rows) -> Rows:
@@ -140,13 +149,19 @@ class Downsampling:
         return self._chosen
 
     def best_of(self, pool: Rows, epoch: int, budget: int) -> Rows:
-        """Return those of a pool that are to be trained on."""
+        """Return those of a pool, which may lie elsewhere, that are to be trained on, on the training device.
+
+        As many are passed forward at once as where a whole set is scored, however large the pool is.
+        """
         with self.scorer.timed():
-            outputs = self.scorer.ask(pool.inputs, pool.labels, self._columns_of(pool.positions))
+            if len(pool) <= BATCH_SIZE:
+                pool = pool.to(self._device)
+            parts = [pool.take(slice(start, start + BATCH_SIZE)) for start in range(0, len(pool), BATCH_SIZE)]
+            description = torch.cat([self._describe(part.to(self._device)) for part in parts])
             number, self._num_pools = self._num_pools, self._num_pools + 1
             choice = self.policy.downsample(
-                self.policy.describe(outputs),
-                outputs.labels,
+                description,
+                pool.labels.to(self._device),
                 budget,
                 Turn(
                     epoch,
@@ -154,7 +169,7 @@ class Downsampling:
                     partial(self._random, "pool", number * self._peers.size + self._peers.rank),
                 ),
             )
-            best = pool.take(choice.positions)
+            best = pool.take(choice.positions.to(pool.positions.device)).to(self._device)
             if choice.weights is None:
                 return best
             return Rows(best.inputs, best.labels, best.all_weights() * choice.weights, best.positions)
@@ -231,6 +246,9 @@ class Downsampling:
         described = own.new_zeros(num_samples, *own.shape[1:])
         described[start : start + len(own)] = own
         return peers.total(described)
+
+    def _describe(self, rows: Rows) -> torch.Tensor:
+        return self.policy.describe(self.scorer.ask(rows.inputs, rows.labels, self._columns_of(rows.positions)))
 
     def _columns_of(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
         return {name: column[positions] for name, column in self._known.items()}

@@ -14,7 +14,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.inference.forward import as_input, check_outputs, model_dtype
-from modyn_bench.training.amounts import Amounts, pool_budget
 from modyn_bench.training.batches import Batch
 from modyn_bench.training.downsampling import Downsampling, Rows
 from modyn_bench.training.optimizers import (
@@ -26,6 +25,7 @@ from modyn_bench.training.optimizers import (
     step_scaled,
 )
 from modyn_bench.training.peers import Peers
+from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.scoring import Loss
 
 
@@ -33,12 +33,13 @@ class TrainingModule(pl.LightningModule):
     """Trains a model on batches whose losses are summed with weights.
 
     The gradient of an optimiser step is that of ``(1/N) Σ wᵢ lossᵢ`` over its N samples, accumulated batches and other
-    devices included. Where batches are pools that a policy chooses from, what it chose waits until it fills a step.
+    devices included. Where batches are pools, a policy chooses what is trained on of each; what it chose waits until it
+    fills a step, or the epoch ends.
 
     Args:
         model: The model; it is trained in place.
         config: Optimisers, schedule, clipping, precision.
-        amounts: Steps and epochs of this training.
+        plan: Epochs, batches and steps of this training.
         loss: Maps logits (B, C) and labels (B,) to losses (B,).
         num_classes: Number of classes.
         optimizer_states: What optimisers start with, by name.
@@ -56,7 +57,7 @@ class TrainingModule(pl.LightningModule):
         model: nn.Module,
         *,
         config: TrainingConfig,
-        amounts: Amounts,
+        plan: TrainingPlan,
         loss: Loss,
         num_classes: int,
         optimizer_states: Mapping[str, OptimizerState],
@@ -71,7 +72,7 @@ class TrainingModule(pl.LightningModule):
         self.num_trained = 0
         self.named_optimizers: dict[str, Optimizer] = {}
         self._config = config
-        self._amounts = amounts
+        self._plan = plan
         self._peers = Peers() if peers is None else peers
         self._downsampling = downsampling
         self._waiting: Rows | None = None  # chosen, but too few for a step so far
@@ -109,8 +110,8 @@ class TrainingModule(pl.LightningModule):
         self._schedules, self._interval = build_schedules(
             self._config.schedule,
             self.named_optimizers,
-            num_steps=self._amounts.num_steps,
-            num_epochs=self._amounts.num_epochs,
+            num_steps=self._plan.num_optimizer_steps,
+            num_epochs=self._plan.num_epochs,
         )
         return list(self.named_optimizers.values())
 
@@ -122,36 +123,27 @@ class TrainingModule(pl.LightningModule):
         """Pass a batch forward and backward, and step where the plan says so; or choose from it first."""
         if self._buffers_of_all:
             self._peers.share(self._buffers_of_all)
-        rows = self._on_device(batch)
-        if self._amounts.pool:
-            self._train_on_best(rows, last=batch.last, stands_in=batch.stands_in)
+        rows = Rows(batch.inputs, batch.labels, batch.weights, torch.from_numpy(batch.positions))
+        if self._plan.num_pooled is not None:
+            self._train_on_best(rows, batch)
         else:
-            self._pass(rows, batch.scale, steps=batch.steps, stands_in=batch.stands_in)
+            self._pass(rows.to(self.device), batch.scale, steps=batch.steps, stands_in=batch.stands_in)
             if batch.steps:
                 self._step()
         if self._on_samples is not None:
             self._on_samples(0 if batch.stands_in else len(batch))
 
-    def _on_device(self, batch: Batch) -> Rows:
-        inputs = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.inputs.items()}
-        weights = None if batch.weights is None else batch.weights.to(self.device)
-        positions = torch.from_numpy(batch.positions)
-        if self._downsampling is not None:
-            positions = positions.to(self.device)
-        return Rows(inputs, batch.labels.to(self.device), weights, positions)
-
-    def _train_on_best(self, pool: Rows, *, last: bool, stands_in: bool) -> None:
+    def _train_on_best(self, pool: Rows, batch: Batch) -> None:
         """Choose from a pool, and step as often as what was chosen fills the optimiser's batch on every device."""
         assert self._downsampling is not None
-        policy, num_samples = self._downsampling.policy, self._amounts.plan.num_samples
-        if stands_in:
-            best = pool.take(slice(0, 0))
+        if batch.stands_in:
+            best = pool.take(slice(0, 0)).to(self.device)
         else:
-            best = self._downsampling.best_of(pool, self.current_epoch, pool_budget(policy, num_samples, len(pool)))
+            best = self._downsampling.best_of(pool, self.current_epoch, batch.num_chosen)
         waiting = best if self._waiting is None else self._waiting.and_then(best)
         size = self._config.batch_size * self._config.accumulate
         counts = self._peers.counts(len(waiting))
-        while min(counts) >= size or (last and max(counts)):
+        while min(counts) >= size or (batch.ends_epoch and max(counts)):
             taken = [min(count, size) for count in counts]
             step, waiting = waiting.take(slice(None, size)), waiting.take(slice(size, None))
             self._step_on(step, taken, pool)
@@ -165,7 +157,7 @@ class TrainingModule(pl.LightningModule):
             rows = step.take(slice(start, start + size))
             stands_in = not len(rows)
             if stands_in:
-                rows = pool.take(slice(0, 1)).weightless()
+                rows = pool.take(slice(0, 1)).to(self.device).weightless()
             self._pass(rows, self._peers.size / sum(taken), steps=start + size >= most, stands_in=stands_in)
         self._step()
 

@@ -3,6 +3,9 @@
 Every epoch is cut into global batches of ``batch_size`` samples for each of W devices; each device takes its part of
 every global batch, so all take equally many steps. ``accumulate`` global batches make one optimiser step; the group
 ends with the epoch.
+
+Where batches are chosen from pools while training, pools divide the samples that are scored as batches divide those
+that are trained on: k of n samples make ⌈k / batch⌉ batches, each chosen from its share of the n.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ class BatchPlan:
     Attributes:
         start: Where it starts among the device's samples of the epoch.
         size: Its samples.
+        num_chosen: How many of them are trained on; all, unless they are a pool.
         scale: What the sum of its weighted losses is multiplied with: W / (samples of the optimiser step on all
             devices). Summed over accumulated batches, and averaged over devices as distributed training does, the
             gradient is that of ``(1/N) Σ wᵢ lossᵢ`` over the N samples of the step, whatever the batches' sizes.
@@ -35,6 +39,7 @@ class BatchPlan:
 
     start: int
     size: int
+    num_chosen: int
     scale: float
     steps: bool
     padded: bool = False
@@ -45,12 +50,14 @@ class TrainingPlan:
     """All epochs of one training.
 
     Args:
-        num_samples: Size of the trigger training set.
+        num_samples: Samples that an epoch trains on.
         config: Epochs or budget, batch size, accumulation, what becomes of an epoch's last batch.
         seed: The run's seed.
         last_key: The data's last key, which seeds derive from.
         rank: Which of the devices this is.
         world_size: Number of devices W.
+        num_pooled: Samples that those of an epoch are chosen from, pool by pool; ``None``: they are trained on as they
+            are.
 
     Raises:
         RequestError: If there is no sample.
@@ -62,6 +69,7 @@ class TrainingPlan:
     last_key: int
     rank: int = 0
     world_size: int = 1
+    num_pooled: int | None = None
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -93,19 +101,31 @@ class TrainingPlan:
         return first * (self.num_epochs - 1) + last
 
     @property
-    def num_passes(self) -> int:
-        """Samples passed forward, and backward, on all devices together."""
+    def num_trained(self) -> int:
+        """Samples that are trained on, on all devices together, counted once for each time."""
         return self._samples_of(0) * (self.num_epochs - 1) + self._samples_of(self.num_epochs - 1)
 
+    @property
+    def num_gathered(self) -> int:
+        """Samples that are gathered: trained on, or, from pools, scored; counted as ``num_trained``."""
+        usual, last = (self._pooled(self._samples_of(epoch)) for epoch in (0, self.num_epochs - 1))
+        return usual * (self.num_epochs - 1) + last
+
+    @property
+    def largest_batch(self) -> int:
+        """The most samples that a batch, or pool, of one device can have."""
+        return -(-self.config.batch_size * (self.num_pooled or self.num_samples) // self.num_samples)
+
     def order(self, epoch: int) -> IntArray:
-        """Return the positions that this device trains on in an epoch, in order, shape (n,)."""
-        return self.share(self.permutation(epoch, self.num_samples)[: self._samples_of(epoch)], epoch)
+        """Return the positions that this device gathers in an epoch, in order, shape (n,)."""
+        order = self.permutation(epoch, self.num_pooled or self.num_samples)
+        return self.share(order[: self._pooled(self._samples_of(epoch))], epoch)
 
     def share(self, order: IntArray, epoch: int) -> IntArray:
-        """Return what this device trains on of the order of all devices together in an epoch."""
+        """Return what this device gathers of the order of all devices together in an epoch."""
         if self.world_size == 1:
             return order
-        return np.concatenate([order[lo:hi] for lo, hi, _ in self._shares(epoch)])
+        return np.concatenate([order[lo:hi] for lo, hi, _, _ in self._shares(epoch)])
 
     def permutation(self, epoch: int, num_samples: int) -> IntArray:
         """Return the order in which so many samples are trained on in an epoch, shape (n,)."""
@@ -126,10 +146,10 @@ class TrainingPlan:
         group = size * self.config.accumulate
         num_batches = math.ceil(samples / size)
         start = 0
-        for index, (lo, hi, padded) in enumerate(self._shares(epoch)):
+        for index, (lo, hi, num_chosen, padded) in enumerate(self._shares(epoch)):
             group_samples = min(samples - index * size // group * group, group)
             steps = (index + 1) % self.config.accumulate == 0 or index + 1 == num_batches
-            yield BatchPlan(start, hi - lo, self.world_size / group_samples, steps, padded)
+            yield BatchPlan(start, hi - lo, num_chosen, self.world_size / group_samples, steps, padded)
             start += hi - lo
 
     def num_batches(self, epoch: int) -> int:
@@ -143,11 +163,21 @@ class TrainingPlan:
         rest = self.config.num_samples - epoch * self.epoch_samples
         return min(math.ceil(rest / self.global_batch_size) * self.global_batch_size, self.epoch_samples)
 
-    def _shares(self, epoch: int) -> Iterator[tuple[int, int, bool]]:
-        """Yield this device's part [lo, hi) of every global batch, and whether it is only a stand-in."""
+    def _pooled(self, num_trained: int) -> int:
+        """Return how many samples are gathered for the first so many that an epoch trains on."""
+        return num_trained if self.num_pooled is None else num_trained * self.num_pooled // self.num_samples
+
+    def _shares(self, epoch: int) -> Iterator[tuple[int, int, int, bool]]:
+        """Yield this device's part [lo, hi) of every global batch, how many are trained on, and if it only stands in.
+
+        Positions are those of what is gathered.
+        """
         samples, size = self._samples_of(epoch), self.global_batch_size
         for start in range(0, samples, size):
             count = min(size, samples - start)
             lo = start + count * self.rank // self.world_size
             hi = start + count * (self.rank + 1) // self.world_size
-            yield (lo, hi, False) if hi > lo else (start, start + 1, True)
+            if hi > lo:
+                yield self._pooled(lo), self._pooled(hi), hi - lo, False
+            else:
+                yield self._pooled(start), self._pooled(start) + 1, 1, True

@@ -14,13 +14,13 @@ from modyn_bench.data.loading import super_batches
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.types import IntArray
 
-_BATCH_SIZE = 1024  # changes bits, so it is not for tuning
+BATCH_SIZE = 1024  # changes bits, so it is not for tuning
 _LABELS = "labels"
 
 
 def num_batches(num_samples: int) -> int:
     """Return how many batches a pass over so many samples has."""
-    return math.ceil(num_samples / _BATCH_SIZE)
+    return math.ceil(num_samples / BATCH_SIZE)
 
 
 class Swept(NamedTuple):
@@ -55,18 +55,18 @@ def sweep(
     """
     positions = np.arange(len(keys))
     if batches is not None:
-        positions = positions[batches.start * _BATCH_SIZE : batches.stop * _BATCH_SIZE]
+        positions = positions[batches.start * BATCH_SIZE : batches.stop * BATCH_SIZE]
     groups = super_batches(
         {**columns, _LABELS: labels},
         keys,
         [positions],
-        batch_size=_BATCH_SIZE,
+        batch_size=BATCH_SIZE,
         preprocessor=preprocessor,
     )
     for group in groups:
         tensors = {name: torch.from_numpy(array) for name, array in group.arrays.items()}
         found = tensors.pop(_LABELS)
-        for start in range(0, len(group), _BATCH_SIZE):
-            rows = slice(start, start + _BATCH_SIZE)
+        for start in range(0, len(group), BATCH_SIZE):
+            rows = slice(start, start + BATCH_SIZE)
             inputs = {name: tensor[rows] for name, tensor in tensors.items()}
             yield Swept(torch.from_numpy(group.positions[rows]), inputs, found[rows])

@@ -31,7 +31,7 @@ from modyn_bench.models.build import build_model, copies_faithfully
 from modyn_bench.seeding import derive_seed, forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
-from modyn_bench.training.amounts import Amounts, amounts
+from modyn_bench.training.budgets import plan_training
 from modyn_bench.training.devices import train_together
 from modyn_bench.training.lightning import collect_garbage
 from modyn_bench.training.module import check_losses
@@ -148,7 +148,7 @@ class ModelTrainer:
             RequestError: If the selection is empty, or the model and the configuration do not fit together.
             RunError: If the training diverges.
         """
-        planned = self.plan(len(selection), downsampler, last_key=last_key, passes=passes)
+        plan = self.plan(len(selection), downsampler, last_key=last_key, passes=passes)
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
         module, built_at = self._start(parent, preprocessor, last_key)
@@ -156,7 +156,7 @@ class ModelTrainer:
         work = Work(
             module=module,
             config=self.config,
-            amounts=planned,
+            plan=plan,
             loss=self._loss,
             num_classes=self._schema.num_classes,
             optimizer_states=parent.optimizer_states if parent is not None and self.config.carry_optimizer else {},
@@ -177,7 +177,7 @@ class ModelTrainer:
             preprocessor=preprocessor,
             built_at=built_at,
             optimizer_states=outcome.optimizer_states,
-            num_epochs=planned.num_epochs,
+            num_epochs=plan.num_epochs,
             num_optimizer_steps=outcome.num_steps,
             forward_passes=float(outcome.num_trained + outcome.num_scored),
             backward_passes=float(outcome.num_trained),
@@ -209,9 +209,9 @@ class ModelTrainer:
 
     def plan(
         self, num_samples: int, downsampler: Downsampler | None, *, last_key: int, passes: float | None = None
-    ) -> Amounts:
-        """Return what training on so many samples amounts to; see ``fit``."""
-        return amounts(num_samples, self.config, downsampler, seed=self._seed, last_key=last_key, passes=passes)
+    ) -> TrainingPlan:
+        """Return the plan of training on so many samples; see ``fit``."""
+        return plan_training(num_samples, self.config, downsampler, seed=self._seed, last_key=last_key, passes=passes)
 
     def num_parameters(self, selection: Selection, parent: TrainedModel | None, *, last_key: int) -> int:
         """Return the number of parameters, at least 1, of the model that ``fit`` would train."""

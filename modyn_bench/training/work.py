@@ -17,13 +17,13 @@ from modyn_bench.errors import RunError
 from modyn_bench.inference.forward import torch_device
 from modyn_bench.seeding import forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
-from modyn_bench.training.amounts import Amounts
 from modyn_bench.training.batches import TrainingBatches
 from modyn_bench.training.downsampling import Downsampling
 from modyn_bench.training.lightning import run_lightning
 from modyn_bench.training.module import TrainingModule
 from modyn_bench.training.optimizers import OptimizerState, optimizer_states
 from modyn_bench.training.peers import Peers
+from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.records import SampleRecords
 from modyn_bench.training.scoring import Loss, Scorer
 from modyn_bench.types import IntArray, Selection
@@ -36,7 +36,7 @@ class Work:
     Attributes:
         module: The model; it is trained in place.
         config: How to train.
-        amounts: Steps and epochs.
+        plan: Epochs, batches and steps, as the first device sees them.
         loss: Maps logits (B, C) and labels (B,) to losses (B,).
         num_classes: Number of classes.
         optimizer_states: What optimisers start with, by name.
@@ -52,7 +52,7 @@ class Work:
 
     module: nn.Module
     config: TrainingConfig
-    amounts: Amounts
+    plan: TrainingPlan
     loss: Loss
     num_classes: int
     optimizer_states: Mapping[str, OptimizerState]
@@ -104,14 +104,13 @@ def train(work: Work, peers: Peers | None = None, on_samples: Callable[[int], No
         RunError: If the training diverges.
     """
     peers = Peers() if peers is None else peers
-    planned, module, config = work.amounts, work.module, work.config
-    if peers.rank:
-        planned = replace(planned, plan=replace(planned.plan, rank=peers.rank))
+    module, config = work.module, work.config
+    plan = replace(work.plan, rank=peers.rank)
     downsampling = _downsampling(work, work.downsampler, peers) if work.downsampler is not None else None
     training = TrainingModule(
         module,
         config=config,
-        amounts=planned,
+        plan=plan,
         loss=work.loss,
         num_classes=work.num_classes,
         optimizer_states=work.optimizer_states,
@@ -124,15 +123,15 @@ def train(work: Work, peers: Peers | None = None, on_samples: Callable[[int], No
         work.labels,
         work.selection.keys,
         work.selection.weights,
-        plan=planned.plan,
+        plan=plan,
         preprocessor=work.preprocessor,
-        subset=None if downsampling is None or planned.pool else downsampling.subset,
+        subset=None if downsampling is None or plan.num_pooled is not None else downsampling.subset,
     )
     module.train()
     own = (peers.rank,) if peers.rank else ()
     try:
         with forked_global_state(work.seed, "training", work.last_key, "steps", *own):
-            run_lightning(training, batches, config, max_epochs=planned.num_epochs, peers=peers)
+            run_lightning(training, batches, config, max_epochs=plan.num_epochs, peers=peers)
     finally:
         batches.close()
     _check_finite(module)
@@ -163,7 +162,7 @@ def _downsampling(work: Work, policy: Downsampler, peers: Peers) -> Downsampling
         columns=work.columns,
         labels=work.labels,
         preprocessor=work.preprocessor,
-        num_epochs=work.amounts.num_epochs,
+        num_epochs=work.plan.num_epochs,
         device=torch_device(work.config.accelerator),
         seed=work.seed,
         last_key=work.last_key,

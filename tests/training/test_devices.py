@@ -159,9 +159,17 @@ def test_what_devices_record_is_brought_together(policy) -> None:
         np.testing.assert_allclose(two.records.values, one.records.values, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize(("size", "accumulate"), [(190, 1), (167, 2)])
-def test_batch_then_sample_is_the_hand_written_loop(size: int, accumulate: int) -> None:
-    """Each device chooses from its part of a pool; they step together, and the last step takes what is left."""
+@pytest.mark.parametrize(
+    ("size", "accumulate", "bounds", "budgets"),
+    [
+        (190, 1, [0, 33, 66, 100, 133, 160, 190], [(10, 10), (10, 10), (8, 9)]),  # 57 are chosen
+        (167, 2, [0, 33, 66, 100, 133, 150, 167], [(10, 10), (10, 10), (5, 5)]),  # 50
+    ],
+)
+def test_batch_then_sample_is_the_hand_written_loop(
+    size: int, accumulate: int, bounds: list[int], budgets: list[tuple[int, int]]
+) -> None:
+    """Each device chooses from its part of a pool; they step together, and an epoch's last step takes what is left."""
     ratio, batch_size, world = 0.3, 10, numbers(size)
     options = {"batch_size": batch_size, "accumulate": accumulate}
     trainer = on_two(world, LINEAR, **options)
@@ -173,17 +181,17 @@ def test_batch_then_sample_is_the_hand_written_loop(size: int, accumulate: int) 
     rows = start.preprocessor.transform({"numeric": world[1].columns["numeric"]})["numeric"]
     x, y, w = torch.from_numpy(rows), torch.from_numpy(world[1].labels), torch.from_numpy(selection.weights)
     order = TrainingPlan(size, TrainingConfig(), 0, size - 1)
-    pool, uses, steps = 2 * round(batch_size / ratio), np.zeros(size, int), 0
+    uses, steps = np.zeros(size, int), 0
     waiting: list[list[int]] = [[], []]
     for epoch in range(2):
         positions = order.permutation(epoch, size)
-        for at in range(0, size, pool):
-            both = positions[at : at + pool]
-            for rank, part in enumerate((both[: len(both) // 2], both[len(both) // 2 :])):
+        for number, of_devices in enumerate(budgets):
+            for rank, budget in enumerate(of_devices):
+                part = positions[bounds[2 * number + rank] : bounds[2 * number + rank + 1]]
                 losses = nn.functional.cross_entropy(module(x[part]), y[part], reduction="none").detach().numpy()
-                best = np.sort(np.argsort(-losses, kind="stable")[: policy.share.of(len(part))])
+                best = np.sort(np.argsort(-losses, kind="stable")[:budget])
                 waiting[rank] += part[best].tolist()
-            last = epoch == 1 and at + pool >= size
+            last = number == 2
             full = batch_size * accumulate
             while min(map(len, waiting)) >= full or (last and any(waiting)):
                 members = [one for own in waiting for one in own[:full]]
@@ -194,11 +202,11 @@ def test_batch_then_sample_is_the_hand_written_loop(size: int, accumulate: int) 
                 with torch.no_grad():
                     for parameter in module.parameters():
                         parameter -= 0.1 * parameter.grad
-                np.add.at(uses, members, 1)
+                uses[members] += 1
                 steps += 1
     for name, expected in module.state_dict().items():
         torch.testing.assert_close(trained.module.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
-    assert trained.num_optimizer_steps == steps == trainer.plan(size, policy, last_key=size - 1).num_steps
+    assert trained.num_optimizer_steps == steps == trainer.plan(size, policy, last_key=size - 1).num_optimizer_steps
     assert trained.uses["num_uses"].tolist() == uses.tolist()
     np.testing.assert_allclose(trained.uses["sum_of_weights"], uses * selection.weights, rtol=1e-6)
     assert (trained.num_scored, trained.backward_passes) == (2 * size, uses.sum())

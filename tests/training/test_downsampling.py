@@ -20,8 +20,9 @@ from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.importance import ImportanceSampled
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
-from modyn_bench.training.amounts import TRAINED, amounts
+from modyn_bench.training.budgets import TRAINED, plan_training
 from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.training.scoring import Scorer
 from modyn_bench.types import Selection
 
 
@@ -69,7 +70,7 @@ def test_choosing_everything_is_training_on_everything_to_the_bit(mode: str) -> 
 @pytest.mark.parametrize("policy", [Hardest, Weighted])
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_batch_then_sample_is_the_hand_written_loop(policy: type[Hardest], accumulate: int) -> None:
-    """Pools of B / ratio; what is chosen waits until it fills a step; the rest of the last pools makes the last one."""
+    """57 of 190 are chosen: batches of 10 and one of 7, each from its share of the 190; an epoch ends with a step."""
     world, size, ratio, batch_size = numbers(190), 190, 0.3, 10
     trainer = trainer_of(world, LINEAR, batch_size=batch_size, accumulate=accumulate)
     start = trainer.fit(first(10), None, last_key=9)
@@ -84,17 +85,18 @@ def test_batch_then_sample_is_the_hand_written_loop(policy: type[Hardest], accum
     x, y = torch.from_numpy(rows), torch.from_numpy(world[1].labels[:size])
     w = torch.from_numpy(given_weights)
     order = TrainingPlan(size, TrainingConfig(), 0, size - 1)
-    pool, waiting, uses, sums, steps = round(batch_size / ratio), [], np.zeros(size, int), np.zeros(size), 0
+    waiting, uses, sums, steps = [], np.zeros(size, int), np.zeros(size), 0
+    bounds = [(0, 33), (33, 66), (66, 100), (100, 133), (133, 166), (166, 190)]
     for epoch in range(2):
         positions = order.permutation(epoch, size)
-        for start_at in range(0, size, pool):
-            members = positions[start_at : start_at + pool]
+        for number, (low, high) in enumerate(bounds):
+            members = positions[low:high]
             losses = nn.functional.cross_entropy(module(x[members]), y[members], reduction="none")
-            budget = max(1, int(0.3 * len(members) + 1e-9))
+            budget = 7 if number == 5 else 10
             best = np.sort(np.argsort(-losses.detach().numpy(), kind="stable")[:budget])
             own = np.arange(1, budget + 1) * budget / len(members) if policy is Weighted else np.ones(budget)
             waiting += [(members[at], float(w[members[at]]) * weight) for at, weight in zip(best, own, strict=True)]
-            last = epoch == 1 and start_at + pool >= size
+            last = number == 5
             while len(waiting) >= batch_size * accumulate or (last and waiting):
                 step, waiting = waiting[: batch_size * accumulate], waiting[batch_size * accumulate :]
                 at, weights = [one for one, _ in step], torch.tensor([weight for _, weight in step])
@@ -104,8 +106,8 @@ def test_batch_then_sample_is_the_hand_written_loop(policy: type[Hardest], accum
                 with torch.no_grad():
                     for parameter in module.parameters():
                         parameter -= 0.1 * parameter.grad
-                np.add.at(uses, at, 1)  # the last pool of an epoch and the first of the next may meet in a step
-                np.add.at(sums, at, weights.numpy())
+                uses[at] += 1
+                sums[at] += weights.numpy()
                 steps += 1
     for name, expected in module.state_dict().items():
         torch.testing.assert_close(state_of(trained)[name], expected, rtol=1e-4, atol=1e-6)
@@ -113,8 +115,84 @@ def test_batch_then_sample_is_the_hand_written_loop(policy: type[Hardest], accum
     assert trained.uses["num_uses"].tolist() == uses.tolist()
     np.testing.assert_allclose(trained.uses["sum_of_weights"], sums, rtol=1e-5)
     assert trained.num_scored == 2 * size
-    assert trained.backward_passes == uses.sum()
+    assert trained.backward_passes == uses.sum() == 2 * 57
     assert trained.forward_passes == 2 * size + uses.sum()
+
+
+def test_where_an_epoch_fills_no_batch_it_is_one_step_on_what_the_model_as_it_is_chooses() -> None:
+    """20 of 40, in batches of 64: every epoch scores all with the model that the epoch before has left, and steps."""
+    world = numbers(70)
+    trainer = trainer_of(world, LINEAR, epochs=3, batch_size=64)
+    start = trainer.fit(first(30), None, last_key=29)
+    trained = trainer.fit(first(40), start, last_key=39, downsampler=Hardest(ratio=0.5))
+    assert (trained.num_optimizer_steps, trained.num_scored) == (3, 120)
+
+    rows = start.preprocessor.transform({"numeric": world[1].columns["numeric"][:40]})["numeric"]
+    x, y = torch.from_numpy(rows), torch.from_numpy(world[1].labels[:40])
+    uses = np.zeros(40, int)
+    for _ in range(3):
+        losses = nn.functional.cross_entropy(start.module(x), y, reduction="none")
+        best = np.argsort(-losses.detach().numpy(), kind="stable")[:20]
+        start.module.zero_grad()
+        losses[best].mean().backward()
+        with torch.no_grad():
+            for parameter in start.module.parameters():
+                parameter -= 0.1 * parameter.grad
+        uses[best] += 1
+    assert trained.uses["num_uses"].tolist() == uses.tolist()
+    for name, expected in start.module.state_dict().items():
+        torch.testing.assert_close(state_of(trained)[name], expected, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 80), st.floats(0.05, 1.0), st.integers(1, 12))
+def test_every_mode_trains_on_the_share_of_an_epoch_in_as_many_steps(size: int, ratio: float, batch_size: int) -> None:
+    trainer = trainer_of(numbers(80), LINEAR, epochs=2, batch_size=batch_size)
+    for mode in ("batch_then_sample", "sample_then_batch"):
+        policy = Hardest(ratio=ratio, mode=mode)
+        trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=policy)
+        share = policy.share.of(size)
+        assert trained.uses["num_uses"].sum() == 2 * share
+        assert trained.num_optimizer_steps == 2 * math.ceil(share / batch_size)
+
+
+class Fewer(Hardest):
+    """Half of what it may choose."""
+
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
+        return Choice(highest(description[:, 0], max(budget // 2, 1)))
+
+
+def test_what_is_fewer_than_a_batch_waits_for_the_next_pool_of_the_epoch() -> None:
+    """Pools of 20 give 5 of 10: two make a step; of five pools the last one's make another."""
+    trained = trainer_of(numbers(100), LINEAR, epochs=2, batch_size=10).fit(
+        first(100), None, last_key=99, downsampler=Fewer(ratio=0.5)
+    )
+    assert trained.num_optimizer_steps == 2 * 3
+    assert trained.backward_passes == 2 * 25
+
+
+def test_a_pool_of_any_size_is_passed_forward_as_a_whole_set_is(monkeypatch) -> None:
+    """What a policy sees of 3,000 samples at once, where no more than so many pass through the model at once."""
+    described, sizes = {}, []
+    forward = Scorer.ask
+
+    def counted(self: Scorer, inputs, labels, columns) -> Outputs:
+        sizes.append(len(labels))
+        return forward(self, inputs, labels, columns)
+
+    monkeypatch.setattr(Scorer, "ask", counted)
+
+    class Keeps(Hardest):
+        def choose(self, description, labels, budget, turn: Turn) -> Choice:
+            described[self.mode] = description
+            return super().choose(description, labels, budget, turn)
+
+    for mode in ("batch_then_sample", "sample_then_batch"):
+        trainer = trainer_of(numbers(3000), LINEAR, epochs=1, batch_size=30, shuffle=False)
+        trainer.fit(first(3000), None, last_key=2999, downsampler=Keeps(ratio=0.01, mode=mode))
+    assert sizes == 2 * [1024, 1024, 952]
+    assert torch.equal(*described.values())
 
 
 @pytest.mark.parametrize(("period", "scorings"), [(0, [0]), (1, [0, 1, 2, 3, 4]), (2, [0, 2, 4]), (3, [0, 3])])
@@ -225,7 +303,7 @@ def test_steps_and_samples_are_planned_as_they_come(options: dict) -> None:
     size = options["num_samples"]
     planned = trainer.plan(size, policy, last_key=size - 1)
     trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=policy)
-    assert trained.num_optimizer_steps == planned.num_steps
+    assert trained.num_optimizer_steps == planned.num_optimizer_steps
     assert trained.backward_passes == planned.num_trained == trained.uses["num_uses"].sum()
 
 
@@ -246,8 +324,8 @@ def test_a_budget_of_sample_passes_is_used_up_within_a_batch(options: dict, pass
 
 def test_a_budget_of_samples_is_that_of_what_is_trained_on() -> None:
     config = TrainingConfig(num_samples=1000, batch_size=10)
-    assert amounts(400, config, Hardest(ratio=0.25), seed=0, last_key=0).num_trained == 1000
-    later = amounts(400, config, Hardest(ratio=0.25, mode="sample_then_batch"), seed=0, last_key=0)
+    assert plan_training(400, config, Hardest(ratio=0.25), seed=0, last_key=0).num_trained == 1000
+    later = plan_training(400, config, Hardest(ratio=0.25, mode="sample_then_batch"), seed=0, last_key=0)
     assert (later.num_trained, later.num_epochs) == (1000, 10)
 
 

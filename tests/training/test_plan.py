@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -65,7 +67,33 @@ def test_steps_and_passes_are_counted_exactly(options):
     epochs = range(ranks[0].num_epochs)
     assert ranks[0].num_optimizer_steps == sum(batch.steps for epoch in epochs for batch in ranks[0].batches(epoch))
     passes = sum(len(part) for plan in ranks for epoch in epochs for part in trained_on(plan, epoch))
-    assert ranks[0].num_passes == passes
+    assert ranks[0].num_trained == passes
+
+
+@given(plans, st.integers(0, 200))
+def test_pools_divide_what_is_scored_as_batches_divide_what_is_trained_on(options, more):
+    """Shared by devices without gap or overlap; of no pool more is chosen than it has; each within one of its share."""
+    unpooled = [plan_of(options, rank) for rank in range(options["world_size"])]
+    num_samples, num_pooled = options["num_samples"], options["num_samples"] + more
+    ranks = [replace(plan, num_pooled=num_pooled) for plan in unpooled]
+    assert ranks[0].num_trained == unpooled[0].num_trained
+    assert ranks[0].num_optimizer_steps == unpooled[0].num_optimizer_steps
+    gathered = 0
+    for epoch in range(ranks[0].num_epochs):
+        together: list[int] = []
+        for pooled, plan in zip(ranks, unpooled, strict=True):
+            order = pooled.order(epoch)
+            for pool, batch in zip(pooled.batches(epoch), plan.batches(epoch), strict=True):
+                assert (pool.scale, pool.steps, pool.padded) == (batch.scale, batch.steps, batch.padded)
+                assert pool.num_chosen == batch.num_chosen == batch.size <= pool.size <= pooled.largest_batch
+                if not pool.padded:
+                    assert abs(pool.size - pool.num_chosen * num_pooled / num_samples) < 1
+                    together += order[pool.start : pool.start + pool.size].tolist()
+        assert len(set(together)) == len(together)
+        if options["budget"] is None and not options["drop_last"]:
+            assert len(together) == num_pooled
+        gathered += len(together)
+    assert ranks[0].num_gathered == gathered
 
 
 @given(plans)

@@ -90,7 +90,7 @@ def test_it_computes_what_a_hand_written_loop_does(options):
     for name, expected in module.state_dict().items():
         torch.testing.assert_close(trained.module.state_dict()[name], expected, rtol=1e-4, atol=1e-6)
     assert trained.num_optimizer_steps == steps == plan.num_optimizer_steps
-    assert trained.forward_passes == trained.backward_passes == plan.num_passes
+    assert trained.forward_passes == trained.backward_passes == plan.num_trained
     assert trained.num_epochs == plan.num_epochs
 
 
