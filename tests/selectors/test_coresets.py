@@ -333,11 +333,26 @@ def by_nnls(rows: FloatArray, target: FloatArray, ridge: float) -> FloatArray:
 @given(data=st.data())
 def test_nonnegative_ridge_is_nonnegative_least_squares_on_the_augmented_system(ridge: float, data: st.DataObject):
     s, d, seed = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 20)), data.draw(st.integers(0, 10**6))
-    generator = derive(seed, "rows")
-    rows, target = generator.standard_normal((s, d)), generator.standard_normal(d)
-    rows[s // 2] = rows[0]
+    rows, target = regression(s, d, seed)
     weights = nonnegative_ridge(torch.from_numpy(rows), torch.from_numpy(target), ridge).numpy()
     np.testing.assert_allclose(weights, by_nnls(rows, target, ridge), atol=1e-7)
+
+
+@pytest.mark.parametrize("ridge", [1e-5, 1e-4, 1e-3])
+def test_nonnegative_ridge_gets_on_where_rows_are_nearly_dependent(ridge: float):
+    """More rows than columns, where exchanging all wrong ones at once goes round."""
+    for seed in range(40):
+        rows, target = regression(35, 19, seed)
+        weights = nonnegative_ridge(torch.from_numpy(rows), torch.from_numpy(target), ridge).numpy()
+        np.testing.assert_allclose(weights, by_nnls(rows, target, ridge), atol=1e-6)
+
+
+def regression(num_rows: int, width: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Random rows, two of them alike, and a target."""
+    generator = derive(seed, "rows")
+    rows, target = generator.standard_normal((num_rows, width)), generator.standard_normal(width)
+    rows[num_rows // 2] = rows[0]
+    return rows, target
 
 
 def pursuit(rows: FloatArray, budget: int, ridge: float) -> list[int]:

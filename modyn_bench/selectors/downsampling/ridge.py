@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-_PATIENCE = 3  # exchanges of all wrong rows that may make things worse, before one row at a time is exchanged
+_PATIENCE = 3  # exchanges of all wrong rows that may leave as many wrong, before rows enter one at a time
+_ENTRIES = 5  # of each row, on average: rounding may let one come and go
 
 
 class Complement:
@@ -65,7 +66,8 @@ def nonnegative_ridge(rows: torch.Tensor, target: torch.Tensor, ridge: float) ->
     r"""Return the weights :math:`w \ge 0` that minimise :math:`\|A^\top w - b\|^2 + \lambda \|w\|^2`, shape (s,).
 
     By block principal pivoting: rows whose weight is negative leave the regression, rows that the residual points to
-    enter it, all at once, until there are none.
+    enter it, all at once, until there are none. Where that does not get on, as with a small ridge on rows that are
+    nearly dependent, by the active-set method from there: rows enter one at a time, and nothing gets worse.
 
     Args:
         rows: A, shape (s, d).
@@ -79,33 +81,69 @@ def nonnegative_ridge(rows: torch.Tensor, target: torch.Tensor, ridge: float) ->
 
     Reference:
         Kim and Park, Fast Nonnegative Matrix Factorization: An Active-Set-Like Method, SIAM J. Sci. Comput. 33, 2011
-        (block principal pivoting).
+        (block principal pivoting); Lawson and Hanson, Solving Least Squares Problems, 1974, chapter 23 (active sets).
     """
     import torch
 
     tolerance = torch.finfo(rows.dtype).eps ** 0.75
     along = rows @ target
     inside = along > 0
-    weights = torch.zeros_like(along)
     fewest, patience = len(rows) + 1, _PATIENCE
-    for _ in range(100 + 10 * len(rows)):
-        weights = torch.zeros_like(along)
-        weights[inside] = ridge_weights(rows[inside], target, ridge)
+    while True:
+        weights = _weights_of(inside, rows, target, ridge)
         pull = rows @ (target - rows.T @ weights)
         negative = inside & (weights < -tolerance * weights.norm())
         wrong = negative | (~inside & (pull > tolerance * along.norm()))
         count = int(wrong.sum())
         if not count:
-            break
+            return weights.clamp(min=0.0)
         if count < fewest:
             fewest, patience = count, _PATIENCE
         elif patience:
             patience -= 1
         else:
-            last = wrong.nonzero()[-1]
-            wrong = torch.zeros_like(wrong).index_fill_(0, last, value=True)
+            return _by_active_set(weights.clamp(min=0.0), rows, target, ridge, tolerance)
         inside = inside ^ wrong
-    return weights.clamp(min=0.0)
+
+
+def _by_active_set(
+    weights: torch.Tensor, rows: torch.Tensor, target: torch.Tensor, ridge: float, tolerance: float
+) -> torch.Tensor:
+    """Return the nonnegative weights (s,) that are best, from some that are nonnegative."""
+    inside = weights > 0
+    least = tolerance * (rows @ target).norm()
+    for _ in range(_ENTRIES * len(rows)):
+        weights, inside = _towards_best(weights, inside, rows, target, ridge)
+        pull = (rows @ (target - rows.T @ weights)).masked_fill(inside, 0.0)
+        entering = pull.argmax()
+        if pull[entering] <= least:
+            break
+        inside[entering] = True
+    return weights
+
+
+def _towards_best(
+    weights: torch.Tensor, inside: torch.Tensor, rows: torch.Tensor, target: torch.Tensor, ridge: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move weights (s,) straight to what is best for the rows inside; rows whose weight falls to 0 before leave."""
+    while True:
+        best = _weights_of(inside, rows, target, ridge)
+        falling = inside & (best <= 0)
+        if not falling.any():
+            return best, inside
+        left = (weights / (weights - best)).masked_fill(~falling, 1.0)  # of the way, until the row is at 0
+        first = left.argmin()
+        weights = (weights + left[first] * (best - weights)).clamp(min=0.0)
+        inside = inside & (weights > 0)
+        inside[first] = False
+        weights = weights.masked_fill(~inside, 0.0)
+
+
+def _weights_of(inside: torch.Tensor, rows: torch.Tensor, target: torch.Tensor, ridge: float) -> torch.Tensor:
+    """Return the weights (s,) of ridge regression on the rows inside (s,), 0 for others."""
+    weights = rows.new_zeros(len(rows))
+    weights[inside] = ridge_weights(rows[inside], target, ridge)
+    return weights
 
 
 def ridge_weights(rows: torch.Tensor, target: torch.Tensor, ridge: float) -> torch.Tensor:
