@@ -261,20 +261,22 @@ def check_selection(selection: Selection, selector: Selector, first_key: int, nu
     """
     check_kind(selection, Selection, selector, "select")
     name = f"selector {selector.name} ({type(selector).__name__})"
-    keys, weights = selection.keys, selection.weights
-    if not (isinstance(keys, np.ndarray) and isinstance(weights, np.ndarray) and keys.dtype == np.int64):
+    keys, weights, held_out = selection.keys, selection.weights, selection.held_out
+    are_keys = all(isinstance(one, np.ndarray) and one.dtype == np.int64 for one in (keys, held_out))
+    if not (are_keys and isinstance(weights, np.ndarray)):
         raise ContractError(
             f"{name} returned keys of another type than an array of int64, or weights that are no array"
         )
     if keys.ndim != 1 or keys.shape != weights.shape:
         raise ContractError(f"{name} returned keys of shape {keys.shape} and weights of shape {weights.shape}")
-    if not len(keys):
-        return
-    if not np.isfinite(weights).all() or weights.min() < 0:
+    if not np.isfinite(weights).all() or (weights < 0).any():
         raise ContractError(f"{name} returned weights that are negative or not finite")
-    if (np.diff(keys) <= 0).any():
-        raise ContractError(f"{name} returned keys that are not distinct and in increasing order")
-    if keys[0] < first_key or keys[-1] >= num_labelled:
-        raise ContractError(
-            f"{name} returned keys {keys[0]}..{keys[-1]}, but only {first_key}..{num_labelled - 1} are labelled"
-        )
+    for chosen in (keys, held_out):
+        if (np.diff(chosen) <= 0).any():
+            raise ContractError(f"{name} returned keys that are not distinct and in increasing order")
+        if len(chosen) and (chosen[0] < first_key or chosen[-1] >= num_labelled):
+            raise ContractError(
+                f"{name} returned keys {chosen[0]}..{chosen[-1]}, but only {first_key}..{num_labelled - 1} are labelled"
+            )
+    if len(held_out) and np.isin(held_out, keys, assume_unique=True).any():
+        raise ContractError(f"{name} returned keys that are held out and trained on")

@@ -155,6 +155,7 @@ class Selection:
         keys: Distinct, in increasing order.
         weights: What each sample's loss is multiplied with.
         columns: What the selector knows of each sample for its choice in training, by name, each of shape (n,).
+        held_out: Keys that were chosen and used, but are not trained on, distinct, in increasing order, shape (m,).
 
     Example:
         >>> Selection.unweighted(np.array([3, 5])).weights.tolist()
@@ -164,6 +165,7 @@ class Selection:
     keys: IntArray
     weights: NDArray[np.float32]
     columns: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    held_out: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -82,17 +83,25 @@ class Coreset(Selector):
             return chosen
         prepared = self._active.prepare(chosen.keys, context)
         kept = chosen.weights[np.searchsorted(chosen.keys, prepared.keys)]
-        return Selection(prepared.keys, prepared.weights * kept, prepared.columns)
+        return replace(prepared, weights=prepared.weights * kept)
 
     def select_all(self, context: SelectionContext) -> Selection:
         """Return the presampling's whole scope, up to its limit."""
         return self.presampling.select_all(context)
 
     def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
-        """Tell both parts."""
+        """Tell both parts, the presampling of what is held out as of what is trained on."""
         super().on_trigger(record, selection)
-        self.presampling.on_trigger(record, selection)
+        self.presampling.on_trigger(record, _with_held_out(selection))
         self.downsampling.on_trigger(record, selection)
+
+
+def _with_held_out(selection: Selection) -> Selection:
+    """Return a selection whose keys are what it trains on and what it holds out; the latter has weight 1."""
+    keys = np.concatenate([selection.keys, selection.held_out])
+    weights = np.concatenate([selection.weights, np.ones(len(selection.held_out), dtype=np.float32)])
+    order = np.argsort(keys, kind="stable")
+    return Selection(keys[order], weights[order])
 
 
 def _check_presampling(part: object) -> None:

@@ -11,7 +11,7 @@ import pytest
 from small import run_small, small_store
 from torch import nn
 
-from modyn_bench.bookkeeping import Cursor, trigger_record
+from modyn_bench.bookkeeping import Cursor, check_selection, trigger_record
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import ContractError
 from modyn_bench.selectors.base import SelectionContext
@@ -190,3 +190,19 @@ def test_a_measured_delay_is_what_choosing_and_training_took() -> None:
     )
     assert record.model is not None
     assert record.model.available_at == 100 + 9
+
+
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        ([2, 3], r"returned keys that are held out and trained on"),
+        ([5, 4], r"returned keys that are not distinct and in increasing order"),
+        ([4, 10], r"returned keys 4\.\.10, but only 2\.\.9 are labelled"),
+        ([4.0], r"returned keys of another type"),
+    ],
+)
+def test_what_is_held_out_is_among_the_other_labelled_keys(held_out: list[int], message: str) -> None:
+    weights = np.ones(3, dtype=np.float32)
+    check_selection(Selection(np.array([3, 6, 9]), weights, held_out=np.array([2, 8])), NewData(), 2, 10)
+    with pytest.raises(ContractError, match=rf"selector new_data \(NewData\) {message}"):
+        check_selection(Selection(np.array([3, 6, 9]), weights, held_out=np.array(held_out)), NewData(), 2, 10)

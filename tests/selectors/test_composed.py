@@ -7,16 +7,18 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import given
-from selecting import Halving, Steps, arrivals, context, record, run, steps
+from selecting import Halving, Steps, arrivals, context, record, run, saved, steps
 
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.coreset import Coreset
+from modyn_bench.selectors.downsampling.rho_loss import RhoLoss
 from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced
 from modyn_bench.selectors.presampling.freshness import Freshness
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.uniform import Uniform
+from modyn_bench.selectors.presampling.uniform_no_replacement import UniformNoReplacement
 from modyn_bench.types import Selection
 
 
@@ -102,6 +104,37 @@ def test_a_coreset_takes_all_during_its_warmup() -> None:
         selector.on_trigger(record(start + 10, trained=True), selection)
     assert sizes[:2] == [10, 20]
     assert sizes[2] <= 15
+
+
+@pytest.mark.parametrize(
+    "presampling",
+    [
+        Freshness,
+        lambda: Freshness(0.3, limit=4),
+        lambda: UniformNoReplacement(history="all"),
+        lambda: Schedule({"a": Freshness(), "b": UniformNoReplacement(history=1)}, after={"b": 2}),
+    ],
+    ids=["freshness", "freshness_limit", "passes", "schedule"],
+)
+@given(plan=steps)
+def test_what_is_held_out_is_used(presampling: Callable[[], Selector], plan: Steps) -> None:
+    alone, selector = presampling(), Coreset(presampling(), RhoLoss(holdout_ratio=0.5))
+    for chosen, selection in zip(run(alone, plan), run(selector, plan), strict=True):
+        assert sorted([*selection.keys, *selection.held_out]) == chosen.keys.tolist()
+    assert saved(selector.presampling) == saved(alone)
+
+
+def test_a_pass_uses_what_is_held_out_once() -> None:
+    selector = Coreset(UniformNoReplacement(history="all"), RhoLoss(holdout_ratio=0.5))
+    selector.consume(arrivals(0, 40))
+    used, num_held_out = [], 0
+    for _ in range(4):
+        selection = selector.select(context(40))
+        used += [*selection.keys, *selection.held_out]
+        num_held_out += len(selection.held_out)
+        selector.on_trigger(record(40, trained=True), selection)
+    assert sorted(used) == list(range(40))
+    assert 10 < num_held_out < 30
 
 
 def test_downsamplings_take_turns() -> None:

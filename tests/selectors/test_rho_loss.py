@@ -66,6 +66,7 @@ def test_a_share_is_held_out_and_the_rest_is_trained_on() -> None:
     (model,) = trainings.models.values()
     assert list(trainings.models) == ["irreducible"]
     assert sorted([*model.seen, *selection.keys]) == list(range(2000))
+    assert selection.held_out.tolist() == model.seen.tolist()
     assert abs(len(model.seen) - 600) < 5 * np.sqrt(2000 * 0.21)
     assert model.judged == selection.keys.tolist()
     assert model.options == {"model": None, "epochs": 2}
@@ -76,6 +77,7 @@ def test_a_share_is_held_out_and_the_rest_is_trained_on() -> None:
 def test_what_is_held_out_may_be_trained_on_too() -> None:
     selection, trainings = prepared(RhoLoss(train_on_holdout=True), 100)
     assert selection.keys.tolist() == trainings.models["irreducible"].judged == list(range(100))
+    assert not len(selection.held_out)
     assert 0 < len(trainings.models["irreducible"].seen) < 30
 
 
@@ -83,6 +85,7 @@ def test_no_twin_judges_what_it_has_seen() -> None:
     selection, trainings = prepared(RhoLoss(holdout="twin"), 1000)
     first, second = (trainings.models[f"irreducible_{number}"] for number in range(2))
     assert selection.keys.tolist() == sorted([*first.seen, *second.seen]) == list(range(1000))
+    assert not len(selection.held_out)
     assert first.judged == second.seen.tolist()
     assert second.judged == first.seen.tolist()
     assert abs(len(first.seen) - 500) < 5 * np.sqrt(250)

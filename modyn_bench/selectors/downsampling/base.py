@@ -179,7 +179,10 @@ class Downsampler(Selector):
         return Selection.unweighted(keys) if self.warming_up or not len(keys) else self.prepare(keys, context)
 
     def prepare(self, keys: IntArray, context: SelectionContext) -> Selection:
-        """Return a trigger training set made of keys that are in order, with columns that ``describe`` reads."""
+        """Return a trigger training set made of keys that are in order, with columns that ``describe`` reads.
+
+        What it uses without training on it is ``held_out``; what it leaves out of both counts as not chosen.
+        """
         return Selection.unweighted(keys)
 
     def describe(self, outputs: Outputs) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
@@ -104,7 +105,8 @@ class RhoLoss(Scored):
             return _with_losses(keys, np.zeros(len(keys)))
         if self.holdout == "simple":
             chosen = keys if self.train_on_holdout else keys[~held_out]
-            return _with_losses(chosen, self._losses("irreducible", keys[held_out], chosen, context))
+            selection = _with_losses(chosen, self._losses("irreducible", keys[held_out], chosen, context))
+            return selection if self.train_on_holdout else replace(selection, held_out=keys[held_out])
         losses = np.empty(len(keys))
         for number, seen in enumerate((held_out, ~held_out)):
             losses[~seen] = self._losses(f"irreducible_{number}", keys[seen], keys[~seen], context)
