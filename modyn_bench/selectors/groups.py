@@ -75,6 +75,30 @@ def proportional_shares(counts: IntArray, budget: int) -> IntArray:
     return shares
 
 
+def systematic_shares(counts: IntArray, budget: int, offset: int) -> IntArray:
+    r"""Divide a budget over groups in proportion to their sizes; an offset decides who gets more, shape (g,).
+
+    .. math:: \lfloor (C_g \cdot \text{budget} + u) / n \rfloor - \lfloor (C_{g-1} \cdot \text{budget} + u) / n \rfloor,
+        \qquad C_g = c_1 + \dots + c_g, \quad n = C_G
+
+    Every group gets its quota :math:`q_g = c_g \cdot \text{budget} / n`, rounded down or up. Over offsets u that are
+    uniform in 0 to n - 1 its expected share is :math:`q_g`, and it gets one at all with probability
+    :math:`\min(1, q_g)`.
+
+    Args:
+        counts: c, samples of each group, not all 0, shape (g,).
+        budget: Samples to divide, at most n.
+        offset: u.
+
+    Example:
+        >>> [systematic_shares(np.array([2, 1, 1]), 2, offset).tolist() for offset in range(4)]
+        [[1, 0, 1], [1, 0, 1], [1, 1, 0], [1, 1, 0]]
+    """
+    ends = np.cumsum(counts, dtype=np.int64)
+    shares: IntArray = np.diff((ends * budget + offset) // ends[-1], prepend=0)
+    return shares
+
+
 def equal_shares(counts: IntArray, budget: int, generator: np.random.Generator) -> IntArray:
     r"""Give every group the same number of samples, :math:`\min(\min_g c_g, \lfloor \text{budget} / G \rfloor)`, (g,).
 

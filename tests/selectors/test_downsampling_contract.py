@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,19 @@ def test_with_balance_every_class_has_its_share(make: Make) -> None:
     else:
         assert (found <= proportional_shares(counts, 12)).all()
     assert (found > 0).all()
+
+
+def test_with_fewer_places_than_classes_each_is_drawn_by_its_size(make: Make) -> None:
+    policy, counts = make(balance=True), np.array([1, 2, 0, 3, 6, 8])
+    if policy.own_budget:
+        return  # which is no share of the classes
+    outputs = replace(random_outputs(20, num_classes=6), labels=torch.from_numpy(np.repeat(np.arange(6), counts)))
+    chances = np.minimum(counts * (3 / 20), 1.0)
+    found = np.zeros(6)
+    for turn in range(400):
+        choice = chosen(policy, outputs, 3, random=random_of(turn % 20), epoch=turn // 20)
+        found += np.bincount(outputs.labels[choice.positions], minlength=6) > 0
+    assert (abs(found - 400 * chances) <= 5 * np.sqrt(400 * chances * (1 - chances))).all()
 
 
 @pytest.mark.parametrize("name", [name for name in POLICIES if name.startswith(("loss", "grad_norm"))])

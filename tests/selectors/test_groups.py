@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modyn_bench.selectors.groups import draw_from_groups, equal_shares, fair_shares, proportional_shares
+from modyn_bench.selectors.groups import (
+    draw_from_groups,
+    equal_shares,
+    fair_shares,
+    proportional_shares,
+    systematic_shares,
+)
 
 sizes = st.lists(st.integers(0, 30), min_size=1, max_size=8).map(np.array)
 
@@ -72,6 +78,17 @@ def test_proportional_shares_are_quotas_rounded(counts: np.ndarray, part: float)
         assert (abs(shares - quotas) < 1).all()
     order = np.argsort(counts, kind="stable")
     assert (np.diff(shares[order]) >= -1).all()  # of groups alike one may get one more
+
+
+@given(sizes.filter(np.any), st.floats(0, 1))
+def test_systematic_shares_are_quotas_over_all_offsets(counts: np.ndarray, part: float) -> None:
+    total = int(counts.sum())
+    budget = int(part * total)
+    shares = np.array([systematic_shares(counts, budget, offset) for offset in range(total)])
+    assert (shares.sum(axis=1) == budget).all()
+    assert (abs(shares * total - counts * budget) < total).all()
+    assert shares.sum(axis=0).tolist() == (counts * budget).tolist()
+    assert (shares >= 1).sum(axis=0).tolist() == np.minimum(counts * budget, total).tolist()
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=60).map(np.array), st.data())

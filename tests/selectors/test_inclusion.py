@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.downsampling.base import Choice, Turn
 from modyn_bench.selectors.downsampling.loss import Loss
+from modyn_bench.selectors.groups import proportional_shares, systematic_shares
 from modyn_bench.selectors.inclusion import (
     as_scores,
     draw_one_by_one,
@@ -191,6 +192,54 @@ def test_one_order_is_unbiased_already(scores: list[float], size: int, seed: int
     for start, length in starts(probabilities):
         drawn[systematic_positions(probabilities, start)] += length
     np.testing.assert_allclose(drawn, probabilities, atol=1e-9)
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=8), st.integers(0, 999), st.data())
+def test_class_by_class_it_is_unbiased_for_any_budget(labels: list[int], seed: int, data: st.DataObject) -> None:
+    """Exactly: over all offsets of the classes, and within each class over all starts."""
+    size = data.draw(st.integers(1, len(labels)))
+    generator = derive(seed, "classes")
+    scores, gradients = generator.exponential(size=len(labels)), generator.normal(size=(len(labels), 3))
+    total = np.zeros(3)
+    for offset in range(len(labels)):
+        for arranged, probability in arrangements(scores, np.array(labels), size, offset):
+            choice = Loss(balance=True).downsample(
+                torch.from_numpy(scores).float()[:, None],
+                torch.tensor(labels),
+                size,
+                Turn(0, 1, lambda *names, by=arranged: by[names[1]] if names[0] == "class" else by[names[0]]),
+            )
+            assert choice.weights is not None
+            total += probability * estimate(choice, gradients) / len(labels)
+    np.testing.assert_allclose(total, gradients.mean(axis=0), atol=1e-6)
+
+
+class Offset:
+    """Stands in for a generator: says the offset of systematic shares."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+
+    def integers(self, high: int) -> int:
+        return self.offset
+
+
+def arrangements(scores: Array, labels: NDArray[np.int64], size: int, offset: int) -> Iterator[tuple[dict, float]]:
+    """What generators may say of one offset, by the names that they are asked for, each with its probability."""
+    counts = np.bincount(labels)
+    few = size < np.count_nonzero(counts)
+    shares = systematic_shares(counts, size, offset) if few else proportional_shares(counts, size)
+    groups = np.flatnonzero(shares)
+    stretches = []
+    for group in groups:
+        draw = mixed_with_uniform(as_scores(np.float64(np.float32(scores[labels == group]))), 0.1)
+        stretches.append(list(starts(inclusion_probabilities(draw, int(shares[group])))))
+    for combined in product(*stretches):
+        said = {
+            int(group): Arranged(np.arange(counts[group]), start)
+            for group, (start, _) in zip(groups, combined, strict=True)
+        }
+        yield {"classes": Offset(offset), **said}, float(np.prod([length for _, length in combined]))
 
 
 # By how much the reference's rule is wrong with gradients that are not the scores: the expected mean gradient, relative

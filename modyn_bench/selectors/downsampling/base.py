@@ -20,9 +20,9 @@ import numpy as np
 
 from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.selectors.base import History, SelectionContext, Selector
-from modyn_bench.selectors.groups import proportional_shares
+from modyn_bench.selectors.groups import proportional_shares, systematic_shares
 from modyn_bench.selectors.share import Share
-from modyn_bench.types import IntArray, Selection
+from modyn_bench.types import FloatArray, IntArray, Selection
 
 if TYPE_CHECKING:
     import torch
@@ -240,7 +240,7 @@ class Downsampler(Selector):
         import torch
 
         counts = np.bincount(labels.cpu().numpy())
-        shares = proportional_shares(counts, budget)
+        shares, chances = _class_shares(counts, budget, turn)
         members_of = torch.split(torch.argsort(labels, stable=True), counts.tolist())
         positions, weights, weighted = [], [], False
         for group in np.flatnonzero(shares):
@@ -249,12 +249,18 @@ class Downsampler(Selector):
             choice = self.choose(description[members], labels[members], int(shares[group]), own)
             positions.append(members[choice.positions])
             alike = torch.full((len(choice.positions),), len(members) / len(choice.positions), device=members.device)
-            weights.append(alike if choice.weights is None else choice.weights)
+            weights.append((alike if choice.weights is None else choice.weights) / float(chances[group]))
             weighted = weighted or choice.weights is not None
-        if not weighted:
-            return Choice(torch.cat(positions))
-        left_out = counts.sum() / counts[shares > 0].sum()  # those chosen stand for classes without a share, too
-        return Choice(torch.cat(positions), torch.cat(weights) * left_out)
+        return Choice(torch.cat(positions), torch.cat(weights) if weighted else None)
+
+
+def _class_shares(counts: IntArray, budget: int, turn: Turn) -> tuple[IntArray, FloatArray]:
+    """Return how many to choose of each class, and with which probability that is at least one, both of shape (C,)."""
+    if budget >= np.count_nonzero(counts):
+        return proportional_shares(counts, budget), np.ones(len(counts))
+    num_samples = int(counts.sum())
+    offset = int(turn.random("classes", turn.epoch).integers(num_samples))
+    return systematic_shares(counts, budget, offset), np.minimum(counts * (budget / num_samples), 1.0)
 
 
 def highest(scores: torch.Tensor, budget: int) -> torch.Tensor:
