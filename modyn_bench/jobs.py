@@ -99,7 +99,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         parts = _build(config, store)
         parts.trigger.check_dataset(num_classes=num_classes)
         parts.selector.check_dataset(columns=NamedColumns(store.schema, store.splits["train"]).names)
-        parts.trainer.rehearse()
+        _rehearse(parts)
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset
     ) as run:
@@ -178,6 +178,22 @@ def _build(config: Mapping[str, Any], store: SampleStore) -> _Parts:
     )
     trigger, selector = (instantiate(dict(config[name]), _convert_="all") for name in ("trigger", "selector"))
     return _Parts(trigger, selector, trainer)
+
+
+def _rehearse(parts: _Parts) -> None:
+    """Try the model, and those that the selector trains beside it.
+
+    Raises:
+        RequestError: If one does not suit the data; of those beside it the message names the key.
+    """
+    parts.trainer.rehearse()
+    for key, model in parts.selector.second_models.items():
+        try:
+            parts.trainer.second(key, model=model).rehearse()
+        except RequestError as error:
+            told = str(error)
+            named = told.startswith("model.")  # it takes itself for the one that is evaluated
+            raise RequestError(key + told.removeprefix("model") if named else f"{key}: {told}") from error
 
 
 def _train(

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.errors import RequestError
+from modyn_bench.errors import RequestError, relocate
 from modyn_bench.selectors.groups import draw_from_groups, fair_shares
 from modyn_bench.state import Stateful
 from modyn_bench.types import Arrivals, FloatArray, IntArray, Selection, TriggerRecord
@@ -138,6 +138,11 @@ class Selector(Stateful, ABC):
         """What chooses among the trigger training set while the model is trained; ``None``: all of it is trained on."""
         return None
 
+    @property
+    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """Configurations of models of another kind that it trains beside the one that is evaluated, by their keys."""
+        return {}
+
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check, before anything is trained, that the policy suits a dataset.
 
@@ -205,6 +210,11 @@ class Selector(Stateful, ABC):
         groups = context.labels(keys)
         shares = fair_shares(np.bincount(groups), self.limit, context.generator)
         return keys[draw_from_groups(groups, shares, context.generator)]
+
+
+def second_models_of(parts: Mapping[str, Selector]) -> dict[str, Mapping[str, Any]]:
+    """Return the second models of the parts of a policy, each part by its place, with keys that begin there."""
+    return {relocate(key, place): model for place, part in parts.items() for key, model in part.second_models.items()}
 
 
 def as_keys(scope: range) -> IntArray:

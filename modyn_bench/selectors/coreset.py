@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from modyn_bench.errors import RequestError, check_part, placed
-from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.base import SelectionContext, Selector, second_models_of
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.types import Arrivals, Selection, TriggerRecord
@@ -58,10 +59,19 @@ class Coreset(Selector):
         assert isinstance(active, Downsampler)
         return active
 
+    @property
+    def _parts(self) -> dict[str, Selector]:
+        return {"selector.presampling": self.presampling, "selector.downsampling": self.downsampling}
+
+    @property
+    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those of both parts."""
+        return second_models_of(self._parts)
+
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check both parts."""
-        for name, part in (("presampling", self.presampling), ("downsampling", self.downsampling)):
-            with placed(f"selector.{name}"):
+        for place, part in self._parts.items():
+            with placed(place):
                 part.check_dataset(columns=columns)
 
     def consume(self, part: Arrivals) -> None:

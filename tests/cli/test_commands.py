@@ -173,6 +173,10 @@ def test_a_sweep_makes_one_run_for_each_job(swept: Path):
     [
         (["trigger=performance", "trigger.metric=top_2_accuracy"], "trigger.metric: top_2_accuracy is always 1"),
         (["replay.start=2030-01-01"], "no sample lies between replay.start=2030-01-01 and replay.stop=None"),
+        (
+            ["selector=rho_loss", "+model@selector.irreducible_model=convnet"],
+            "selector.irreducible_model: the convolutional model with 3 blocks needs images",
+        ),
     ],
 )
 def test_what_does_not_suit_the_dataset_is_a_wrong_request(swept: Path, words: list[str], said: str):

@@ -83,6 +83,34 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(config, tm
     assert not (tmp_path / "out").exists()
 
 
+COMPOSED = [
+    "selector=coreset",
+    "selector@selector.downsampling=schedule",
+    "selector@selector.downsampling.policies.first=loss",
+    "selector@selector.downsampling.policies.second=rho_loss",
+]
+
+
+@pytest.mark.parametrize(
+    ("selector", "model", "message"),
+    [
+        (["selector=rho_loss"], "Raises", r"selector\.irreducible_model: model Raises fails on a batch of 2 samples"),
+        (["selector=rho_loss"], "Absent", r"selector\.irreducible_model\._target_=worlds\.Absent cannot be made"),
+        (COMPOSED, "Wrong", r"selector\.downsampling\.policies\.second\.irreducible_model: .* shape \(2, 1\)"),
+    ],
+    ids=["alone", "unknown", "composed"],
+)
+def test_a_second_model_that_cannot_be_trained_is_refused_where_it_stands(config, tmp_path, selector, model, message):
+    config["selector"] = check_jobs(selector)[0].config["selector"]
+    policy = config["selector"]
+    if selector is COMPOSED:
+        policy = policy["downsampling"]["policies"]["second"]
+    policy["irreducible_model"] = {"_target_": f"worlds.{model}"}
+    with pytest.raises(RequestError, match=message):
+        run_job(config)
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_turns_out_wrong_in_the_middle_is_a_failure_of_the_run(config, tmp_path):
     config["model"] = {"_target_": "worlds.WrongLater"}
     with pytest.raises(RunError, match=r"returned shape \(10, 1\)"):

@@ -98,6 +98,11 @@ class RhoLoss(Scored):
             )
         self.irreducible_epochs = irreducible_epochs
 
+    @property
+    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """The configuration of g, where it has one of its own."""
+        return {} if self.irreducible_model is None else {"selector.irreducible_model": self.irreducible_model}
+
     def prepare(self, keys: IntArray, context: SelectionContext) -> Selection:
         """Train the irreducible models, and return what the model is trained on with its irreducible losses."""
         held_out = self.held_out(keys, context.seed)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modyn_bench.errors import RequestError, check_part, placed
-from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.selectors.base import SelectionContext, Selector, second_models_of
 from modyn_bench.types import Arrivals, Selection, TriggerRecord
 
 if TYPE_CHECKING:
@@ -63,10 +63,19 @@ class Schedule(Selector):
         """That of the active policy."""
         return self.active.downsampler
 
+    @property
+    def _parts(self) -> dict[str, Selector]:
+        return {f"selector.policies.{name}": policy for name, policy in self.policies.items()}
+
+    @property
+    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those of all policies."""
+        return second_models_of(self._parts)
+
     def check_dataset(self, *, columns: tuple[str, ...]) -> None:
         """Check every policy."""
-        for name, policy in self.policies.items():
-            with placed(f"selector.policies.{name}"):
+        for place, policy in self._parts.items():
+            with placed(place):
                 policy.check_dataset(columns=columns)
 
     def consume(self, part: Arrivals) -> None:
