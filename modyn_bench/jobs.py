@@ -98,7 +98,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         Replay(store.splits["train"], section(ReplayConfig, config["replay"]))  # refuses a span without samples
         parts = _build(config, store)
         parts.trigger.check_dataset(num_classes=num_classes)
-        parts.selector.check_dataset(columns=NamedColumns(store.schema, store.splits["train"]).names)
+        parts.selector.check_dataset(columns=NamedColumns(store.schema, store.splits["train"]).kinds)
         _rehearse(parts)
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset

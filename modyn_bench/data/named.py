@@ -22,17 +22,10 @@ class NamedColumns:
 
     def __init__(self, schema: Schema, split: Split) -> None:
         self._split = split
-        self._places = {
-            name: (column.name, place)
-            for column in schema.inputs
-            if column.kind in ("numeric", "categorical")
-            for place, name in enumerate(column.names)
-        }
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The columns that can be asked for."""
-        return tuple(self._places)
+        columns = [column for column in schema.inputs if column.kind in ("numeric", "categorical")]
+        self._places = {name: (column.name, place) for column in columns for place, name in enumerate(column.names)}
+        self.kinds: dict[str, str] = {name: column.kind for column in columns for name in column.names}
+        """Whether each column that can be asked for is ``numeric`` or ``categorical``, by its name."""
 
     def __call__(self, name: str, keys: IntArray) -> NDArray[Any]:
         """Return a column's values at keys, shape (n,).

@@ -143,11 +143,11 @@ class Selector(Stateful, ABC):
         """Configurations of models of another kind that it trains beside the one that is evaluated, by their keys."""
         return {}
 
-    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check, before anything is trained, that the policy suits a dataset.
 
         Args:
-            columns: Names of the source's columns that ``context.column`` knows.
+            columns: The source's columns that ``context.column`` knows, by name: ``numeric`` or ``categorical``.
 
         Raises:
             RequestError: If it does not.

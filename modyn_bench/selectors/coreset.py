@@ -68,7 +68,7 @@ class Coreset(Selector):
         """Those of both parts."""
         return second_models_of(self._parts)
 
-    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check both parts."""
         for place, part in self._parts.items():
             with placed(place):

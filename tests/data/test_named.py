@@ -25,7 +25,7 @@ def test_columns_are_numbers_as_stored_and_codes() -> None:
         "tokens": np.zeros((3, 4), dtype=np.uint16),
     }
     named = NamedColumns(schema, Split("train", np.arange(3), np.zeros(3, dtype=np.int64), columns))
-    assert named.names == ("size", "age", "colour")
+    assert named.kinds == {"size": "numeric", "age": "numeric", "colour": "categorical"}
     assert named("age", np.array([2, 0])).tolist() == [6, 2]
     assert named("colour", np.array([1])).tolist() == [1]
     with pytest.raises(RequestError, match="no column 'title': it has size, age, colour"):

@@ -125,3 +125,13 @@ def test_a_trigger_that_does_not_suit_the_dataset_is_refused_before_anything_is_
     with pytest.raises(RequestError, match=r"trigger\.metric: f1_binary needs two classes, but the dataset has 3"):
         run_job(config)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_selector_that_does_not_suit_the_dataset_is_refused_before_anything_is_written(config, tmp_path):
+    lines = [f"2020-01-{day:02},{day},{('red', 'blue')[day % 2]},{'abc'[day % 3]}" for day in range(1, 29)]
+    (tmp_path / "t.csv").write_text("\n".join(["ts,x,colour,y", *lines]))
+    (chosen,) = check_jobs(["selector=column_balanced", "selector.column=colour", "selector.bins=2"])
+    config["selector"] = chosen.config["selector"]
+    with pytest.raises(RequestError, match=r"selector\.bins=2 is for numbers, but column colour holds categories"):
+        run_job(config)
+    assert not (tmp_path / "out").exists()

@@ -196,11 +196,11 @@ NEW, HALF = NewData, Halving
             r"selector.downsampling.warmup.* set selector.warmup_triggers",
         ),
         (
-            lambda: Coreset(ColumnBalanced("a"), HALF()).check_dataset(columns=("b",)),
+            lambda: Coreset(ColumnBalanced("a"), HALF()).check_dataset(columns={"b": "numeric"}),
             r"selector.presampling.column=a is no column",
         ),
         (
-            lambda: Schedule({"a": ColumnBalanced("a")}, after={}).check_dataset(columns=("b",)),
+            lambda: Schedule({"a": ColumnBalanced("a")}, after={}).check_dataset(columns={"b": "numeric"}),
             r"selector.policies.a.column=a is no column",
         ),
     ],

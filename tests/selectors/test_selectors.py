@@ -209,6 +209,9 @@ def test_uniform_takes_all_during_its_warmup() -> None:
     assert sizes == [4, 4, 2, 2]
 
 
+NUMBERS = {"b": "numeric", "c": "numeric"}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -224,9 +227,13 @@ def test_uniform_takes_all_during_its_warmup() -> None:
         (lambda: TriggerBalanced(history=0), r"selector.history=0"),
         (lambda: ColumnBalanced("a", bins=1), r"selector.bins=1"),
         (lambda: ColumnBalanced("a", binning="log"), r"selector.binning='log'"),
-        (lambda: ColumnBalanced("a").check_dataset(columns=("b", "c")), r"selector.column=a is no column .* b, c"),
-        (lambda: ColumnBalanced().check_dataset(columns=("b",)), r"selector.column=null is no column .* b"),
-        (lambda: ColumnBalanced("a").check_dataset(columns=()), r"selector.column=a is no column .* none"),
+        (lambda: ColumnBalanced("a").check_dataset(columns=NUMBERS), r"selector.column=a is no column .* b, c"),
+        (lambda: ColumnBalanced().check_dataset(columns=NUMBERS), r"selector.column=null is no column .* b"),
+        (lambda: ColumnBalanced("a").check_dataset(columns={}), r"selector.column=a is no column .* none"),
+        (
+            lambda: ColumnBalanced("d", bins=3).check_dataset(columns=NUMBERS | {"d": "categorical"}),
+            r"selector.bins=3 is for numbers, but column d holds categories: leave it out",
+        ),
         (lambda: Recency("soon"), r"selector.half_life='soon'"),
         (lambda: Recency(0), r"selector.half_life=0"),
         (lambda: Freshness(1), r"selector.fresh_ratio=1"),

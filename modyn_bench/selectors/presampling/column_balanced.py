@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Unpack
 
 import numpy as np
@@ -28,7 +29,7 @@ class ColumnBalanced(Balanced):
         binning: ``quantile`` or ``width``.
 
     Raises:
-        RequestError: If an option is out of range.
+        RequestError: If an option is out of range, or bins are to be made of categories.
 
     Example:
         >>> into_bins(np.array([0.0, 1.0, 9.0, np.nan, 10.0]), 2, "width").tolist()
@@ -55,11 +56,16 @@ class ColumnBalanced(Balanced):
         self.bins = bins
         self.binning = binning
 
-    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
-        """Check that there is such a column."""
-        if self.column not in columns:
+    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
+        """Check that there is such a column, and that what goes into bins are numbers."""
+        if self.column is None or self.column not in columns:
             known = f"it must be one of {', '.join(columns)}" if columns else "it has none of numbers or categories"
             raise RequestError(f"selector.column={self.column or 'null'} is no column of the dataset: {known}")
+        if self.bins is not None and columns[self.column] != "numeric":
+            raise RequestError(
+                f"selector.bins={self.bins} is for numbers, but column {self.column} holds categories: leave it out, "
+                "and every category is a group"
+            )
 
     def groups(self, keys: IntArray, context: SelectionContext) -> IntArray:
         """Return the number of each key's value or bin."""

@@ -72,7 +72,7 @@ class Schedule(Selector):
         """Those of all policies."""
         return second_models_of(self._parts)
 
-    def check_dataset(self, *, columns: tuple[str, ...]) -> None:
+    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check every policy."""
         for place, policy in self._parts.items():
             with placed(place):
