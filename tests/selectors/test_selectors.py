@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from selecting import Halving, Steps, arrivals, context, record, run, saved, steps
 
 from modyn_bench import selectors
+from modyn_bench.commands.targets import signature_of
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors import downsampling
 from modyn_bench.selectors.base import Selector
@@ -247,6 +249,15 @@ NUMBERS = {"b": "numeric", "c": "numeric"}
 def test_a_wrong_option_is_named(make: Callable[[], Selector], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         make()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("policy", concrete_classes(selectors, Selector), ids=lambda policy: policy.name)
+def test_numbers_that_are_not_finite_are_refused(policy: type[Selector], value: float) -> None:
+    hints = signature_of(policy).hints
+    for option in (name for name, hint in hints.items() if hint in (float, float | None)):
+        with pytest.raises(RequestError, match=rf"selector\.{option}={value} must be"):
+            policy(**{option: value})
 
 
 def test_every_selector_is_held_to_the_contract():

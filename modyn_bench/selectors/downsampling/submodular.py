@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Unpack
 
 from modyn_bench.errors import RequestError
@@ -88,10 +89,10 @@ class Submodular(Downsampler):
             raise RequestError(f"selector.function={function!r} must be one of {', '.join(FUNCTIONS)}")
         if of not in ("gradient", "embedding"):
             raise RequestError(f"selector.of={of!r} must be gradient or embedding")
-        if not graph_cut_lambda >= 0:
-            raise RequestError(f"selector.graph_cut_lambda={graph_cut_lambda} must be at least 0")
-        if not epsilon > 0:
-            raise RequestError(f"selector.epsilon={epsilon} must be above 0")
+        if not 0 <= graph_cut_lambda < math.inf:
+            raise RequestError(f"selector.graph_cut_lambda={graph_cut_lambda} must be at least 0 and finite")
+        if not 0 < epsilon < math.inf:
+            raise RequestError(f"selector.epsilon={epsilon} must be above 0 and finite")
         self.function = function
         self.of = of
         self.gradients = Gradients(gradient)
