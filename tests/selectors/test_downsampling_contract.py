@@ -12,6 +12,7 @@ import torch
 from choosing import chosen, description_of, random_of, random_outputs
 from found import concrete_classes
 
+from modyn_bench.commands.targets import signature_of
 from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.selectors import downsampling
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn
@@ -144,6 +145,21 @@ def test_modes_are_those_of_the_policy(make: Make) -> None:
         else:
             with pytest.raises(RequestError, match=rf"selector.mode='{mode}' must be .* with"):
                 make(mode=mode)
+
+
+@pytest.mark.parametrize("policy", concrete_classes(downsampling, Downsampler), ids=lambda one: one.name)
+def test_a_period_is_for_choices_from_the_whole_set(policy: type[Downsampler]) -> None:
+    if "period" not in signature_of(policy).names:
+        return
+    assert policy(mode="sample_then_batch", period=2).period == 2
+    if "batch_then_sample" not in policy.modes:
+        assert policy(period=0).period == 0
+        return
+    assert policy(mode="batch_then_sample", period=1).period == 1
+    for options in ({}, {"mode": "batch_then_sample"}):
+        for period in (0, 2):
+            with pytest.raises(RequestError, match=rf"selector\.period={period} .* selector\.mode=sample_then_batch"):
+                policy(period=period, **options)
 
 
 @pytest.mark.parametrize("policy", concrete_classes(downsampling, Downsampler), ids=lambda one: one.name)

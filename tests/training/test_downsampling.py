@@ -278,8 +278,8 @@ plans = st.fixed_dictionaries(
         "batch_size": st.integers(1, 12),
         "epochs": st.integers(1, 4),
         "ratio": st.floats(0.05, 1.0),
-        "mode": st.sampled_from(["batch_then_sample", "sample_then_batch"]),
-        "period": st.integers(0, 3),
+        "scoring": st.just({"mode": "batch_then_sample"})
+        | st.fixed_dictionaries({"mode": st.just("sample_then_batch"), "period": st.integers(0, 3)}),
         "accumulate": st.integers(1, 3),
         "drop_last": st.booleans(),
         "budget": st.none() | st.integers(1, 150),
@@ -290,7 +290,7 @@ plans = st.fixed_dictionaries(
 @settings(max_examples=25, deadline=None)
 @given(plans)
 def test_steps_and_samples_are_planned_as_they_come(options: dict) -> None:
-    policy = Hardest(ratio=options["ratio"], mode=options["mode"], period=options["period"])
+    policy = Hardest(ratio=options["ratio"], **options["scoring"])
     trainer = trainer_of(
         numbers(80),
         LINEAR,
@@ -312,7 +312,7 @@ def test_steps_and_samples_are_planned_as_they_come(options: dict) -> None:
 def test_a_budget_of_sample_passes_is_used_up_within_a_batch(options: dict, passes: float) -> None:
     """One batch, or pool, is the least; a scoring of the whole set may find nothing left to train on."""
     size = options["num_samples"]
-    policy = Hardest(ratio=options["ratio"], mode=options["mode"], period=options["period"])
+    policy = Hardest(ratio=options["ratio"], **options["scoring"])
     trainer = trainer_of(numbers(80), LINEAR, batch_size=options["batch_size"], drop_last=options["drop_last"])
     for chosen in (policy, None):
         trained = trainer.fit(first(size), None, last_key=size - 1, downsampler=chosen, passes=passes)

@@ -120,11 +120,11 @@ class Downsampler(Selector):
         mode: ``batch_then_sample``: score batch after batch while training, and train on the best of each;
             ``sample_then_batch``: score the whole set, and train for epochs on the best of it. ``None``: the first that
             the policy can be used in.
-        period: Epochs between two scorings of the whole set; 0: once per training.
+        period: With ``sample_then_batch``: epochs between two scorings of the whole set; 0: once per training.
         balance: Choose the share of each class apart.
 
     Raises:
-        RequestError: If an option is out of range.
+        RequestError: If an option is out of range, or has no effect.
     """
 
     needs: tuple[Need, ...] = ("outputs",)
@@ -165,6 +165,10 @@ class Downsampler(Selector):
             raise RequestError(f"selector.period={period} must be at least 0; 0 scores once per training")
         self.share = Share(ratio, size)
         self.mode = mode or self.modes[0]
+        if period != 1 and self.mode == "batch_then_sample":
+            raise RequestError(
+                f"selector.period={period} has no effect where batches are scored: set selector.mode=sample_then_batch"
+            )
         self.period = period
         self.balance = balance
 
