@@ -249,7 +249,7 @@ class Pipeline:
                 last_key=last_key,
                 downsampler=downsampler,
                 passes=passes,
-                oldest_key=scope.start,
+                oldest_key=self.selector.oldest_key,
                 on_samples=self._on_samples,
             )
         if self.trigger.uses_first_model and self.first_model is None:

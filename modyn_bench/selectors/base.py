@@ -193,6 +193,11 @@ class Selector(Stateful, ABC):
         return self.first_key or 0
 
     @property
+    def oldest_key(self) -> int:
+        """No key below this one is selected any more."""
+        return self.scope_start
+
+    @property
     def new_start(self) -> int:
         """The first key that is new since the last training."""
         return self.boundaries[-1] if self.boundaries else self.first_key or 0

@@ -84,6 +84,11 @@ class Coreset(Selector):
         """Return the presampling's scope."""
         return self.presampling.scope(context)
 
+    @property
+    def oldest_key(self) -> int:
+        """The presampling's."""
+        return self.presampling.oldest_key
+
     def select(self, context: SelectionContext) -> Selection:
         """Return what the presampling selects, with what the downsampling must know of it."""
         if self.warming_up:

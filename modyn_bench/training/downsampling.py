@@ -93,7 +93,7 @@ class Downsampling:
         device: Where the model is trained.
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
-        records: What earlier trainings recorded.
+        records: What the policy recorded in earlier trainings.
         peers: Whom the set is shared with.
     """
 
@@ -132,9 +132,8 @@ class Downsampling:
         self._records: torch.Tensor | None = None  # shape (n, record_size)
         self._known_uses = self._uses.clone()  # when records were last brought together
         if policy.record_size:
-            before = records if records is not None and records.policy == policy.name else None
-            rows = np.full((len(selection), policy.record_size), np.nan, np.float32)
-            self._records = torch.from_numpy(rows if before is None else before.of(selection.keys)).to(device)
+            before = SampleRecords.empty(policy.record_size) if records is None else records
+            self._records = torch.from_numpy(before.of(selection.keys)).to(device)
 
     def subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
         """Return the positions to train on in an epoch, in order, and their weights; ``None`` if all are 1.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +108,23 @@ def read_optimizers(file: Path, numbers: Mapping[str, Any]) -> dict[str, Optimiz
     return states
 
 
-def write_records(records: SampleRecords, file: Path) -> None:
-    """Write what was recorded of samples."""
-    save_file({"keys": torch.from_numpy(records.keys), "values": torch.from_numpy(records.values)}, file)
+def write_records(records: Mapping[str, SampleRecords], file: Path) -> list[str]:
+    """Write what policies recorded of samples, and return the policies' names."""
+    tensors = {}
+    for policy in sorted(records):
+        tensors[f"{policy}.keys"] = torch.from_numpy(records[policy].keys)
+        tensors[f"{policy}.values"] = torch.from_numpy(records[policy].values)
+    save_file(tensors, file)
+    return sorted(records)
 
 
-def read_records(policy: str, file: Path) -> SampleRecords:
-    """Return the records of a policy that ``write_records`` wrote."""
+def read_records(file: Path, policies: Sequence[str]) -> dict[str, SampleRecords]:
+    """Return the records of policies that ``write_records`` wrote."""
     tensors = _read(file)
-    return SampleRecords(policy, tensors["keys"].numpy(), tensors["values"].numpy())
+    return {
+        policy: SampleRecords(tensors[f"{policy}.keys"].numpy(), tensors[f"{policy}.values"].numpy())
+        for policy in policies
+    }
 
 
 def write_description(values: Mapping[str, Any], file: Path) -> None:

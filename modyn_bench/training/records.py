@@ -15,12 +15,10 @@ class SampleRecords:
     """What one policy recorded of samples that were trained on.
 
     Args:
-        policy: The policy's name.
         keys: Sorted, shape (m,).
         values: Shape (m, d), float32.
     """
 
-    policy: str
     keys: IntArray
     values: NDArray[np.float32]
 
@@ -34,22 +32,27 @@ class SampleRecords:
         return rows
 
     @classmethod
-    def empty(cls, policy: str, size: int) -> SampleRecords:
+    def empty(cls, size: int) -> SampleRecords:
         """Return no record of a policy whose records have so many numbers."""
-        return cls(policy, np.empty(0, np.int64), np.empty((0, size), np.float32))
+        return cls(np.empty(0, np.int64), np.empty((0, size), np.float32))
 
-    def updated(self, keys: IntArray, values: NDArray[np.float32], *, first_key: int) -> SampleRecords:
-        """Return these records with those of sorted keys replaced or added, and none of keys below the first.
+    def since(self, first_key: int) -> SampleRecords:
+        """Return these records without those of keys below the first."""
+        kept = self.keys >= first_key
+        return SampleRecords(self.keys[kept], self.values[kept])
+
+    def updated(self, keys: IntArray, values: NDArray[np.float32]) -> SampleRecords:
+        """Return these records with those of sorted keys replaced or added; of a row of NaN there is none.
 
         Example:
-            >>> before = SampleRecords("el2n", np.array([2, 5]), np.array([[0.2], [0.5]], np.float32))
-            >>> after = before.updated(np.array([5, 7]), np.array([[0.1], [0.7]], np.float32), first_key=3)
-            >>> after.keys.tolist(), after.values.ravel().tolist() == [np.float32(0.1), np.float32(0.7)]
-            ([5, 7], True)
+            >>> before = SampleRecords(np.array([2, 5]), np.array([[0.25], [0.5]], np.float32))
+            >>> after = before.updated(np.array([5, 7]), np.array([[0.75], [1.0]], np.float32))
+            >>> after.keys.tolist(), after.values.ravel().tolist()
+            ([2, 5, 7], [0.25, 0.75, 1.0])
         """
         trained = ~np.isnan(values).all(axis=1)
         keys, values = keys[trained], values[trained]
-        kept = (self.keys >= first_key) & ~np.isin(self.keys, keys, assume_unique=True)
+        kept = ~np.isin(self.keys, keys, assume_unique=True)
         together = np.concatenate([self.keys[kept], keys])
         order = np.argsort(together, kind="stable")
-        return SampleRecords(self.policy, together[order], np.concatenate([self.values[kept], values])[order])
+        return SampleRecords(together[order], np.concatenate([self.values[kept], values])[order])

@@ -25,7 +25,7 @@ class TrainedModel:
         built_at: The key that the module's initialisation was seeded with; building it anew gives the same module, what
             its state does not hold included, such as buffers that are not persistent.
         optimizer_states: Of each optimiser, by its name, if the next training carries them on; else empty.
-        records: What a downsampling policy recorded of samples; ``None`` where none did.
+        records: What downsampling policies recorded of samples, by the policy's name.
         num_epochs: Epochs begun.
         num_optimizer_steps: Steps of all optimisers together count once.
         forward_passes: Samples passed forward, those that were only scored included.
@@ -39,7 +39,7 @@ class TrainedModel:
     preprocessor: Preprocessor
     built_at: int = 0
     optimizer_states: dict[str, OptimizerState] = field(default_factory=dict)
-    records: SampleRecords | None = None
+    records: dict[str, SampleRecords] = field(default_factory=dict)
     num_epochs: int = 0
     num_optimizer_steps: int = 0
     forward_passes: float = 0.0

@@ -152,7 +152,7 @@ class ModelTrainer:
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
         module, built_at = self._start(parent, preprocessor, last_key)
-        carried = None if parent is None else parent.records
+        records = {} if parent is None else parent.records
         work = Work(
             module=module,
             config=self.config,
@@ -165,7 +165,7 @@ class ModelTrainer:
             labels=self._split.labels,
             preprocessor=preprocessor,
             downsampler=downsampler,
-            records=carried,
+            records=None if downsampler is None else records.get(downsampler.name),
             seed=self._seed,
             last_key=last_key,
         )
@@ -184,11 +184,11 @@ class ModelTrainer:
             num_scored=outcome.num_scored,
             scoring_seconds=outcome.scoring_seconds,
             uses=outcome.uses,
+            records={policy: of_policy.since(oldest_key) for policy, of_policy in records.items()},
         )
         if downsampler is not None and outcome.recorded is not None:
-            if carried is None or carried.policy != downsampler.name:
-                carried = SampleRecords.empty(downsampler.name, downsampler.record_size)
-            trained.records = carried.updated(selection.keys, outcome.recorded, first_key=oldest_key)
+            before = trained.records.get(downsampler.name, SampleRecords.empty(downsampler.record_size))
+            trained.records[downsampler.name] = before.updated(selection.keys, outcome.recorded)
         del work, module
         collect_garbage()
         return trained
@@ -267,16 +267,17 @@ class ModelTrainer:
         directory.mkdir(parents=True, exist_ok=True)
         aliases = files.write_weights(trained.module, directory / files.WEIGHTS)
         numbers: dict[str, Any] = {}
+        policies: list[str] = []
         if trained.optimizer_states:
             numbers = files.write_optimizers(trained.optimizer_states, directory / files.OPTIMIZERS)
-        if trained.records is not None:
-            files.write_records(trained.records, directory / files.RECORDS)
+        if trained.records:
+            policies = files.write_records(trained.records, directory / files.RECORDS)
         description = {
             "aliases": aliases,
             "built_at": trained.built_at,
             "optimizers": numbers,
             "preprocessing": trained.preprocessor.to_json(),
-            "records": None if trained.records is None else trained.records.policy,
+            "records": policies,
             "num_epochs": trained.num_epochs,
             "num_optimizer_steps": trained.num_optimizer_steps,
             "forward_passes": trained.forward_passes,
@@ -301,13 +302,13 @@ class ModelTrainer:
             states: dict[str, OptimizerState] = {}
             if values["optimizers"]:
                 states = files.read_optimizers(directory / files.OPTIMIZERS, values["optimizers"])
-            policy = values["records"]
+            policies = values["records"]
             return TrainedModel(
                 module=module,
                 preprocessor=preprocessor,
                 built_at=values["built_at"],
                 optimizer_states=states,
-                records=None if policy is None else files.read_records(policy, directory / files.RECORDS),
+                records=files.read_records(directory / files.RECORDS, policies) if policies else {},
                 num_epochs=values["num_epochs"],
                 num_optimizer_steps=values["num_optimizer_steps"],
                 forward_passes=values["forward_passes"],

@@ -45,7 +45,7 @@ class Work:
         labels: The split's labels, shape (N,).
         preprocessor: Turns stored columns into model inputs.
         downsampler: What chooses among the selection meanwhile; ``None``: all of it is trained on.
-        records: What earlier trainings recorded.
+        records: What the downsampler recorded in earlier trainings.
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
     """

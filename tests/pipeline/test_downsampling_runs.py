@@ -20,6 +20,7 @@ from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.coreset import Coreset
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.downsampling.el2n import El2n
+from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.loss import Loss
 from modyn_bench.selectors.downsampling.rho_loss import RhoLoss
 from modyn_bench.selectors.new_data import NewData
@@ -33,6 +34,9 @@ POLICIES: dict[str, Callable[[], Selector]] = {
     "rho_loss_twin": lambda: RhoLoss(holdout="twin", mode="sample_then_batch", history=1),
     "coreset": lambda: Coreset(Uniform(ratio=0.7, history="all"), El2n(ratio=0.5)),
     "schedule": lambda: Schedule({"a": NewData(), "b": El2n(history="all"), "c": RhoLoss()}, after={"b": 1, "c": 3}),
+    "downsamplings": lambda: Coreset(
+        NewData(history="all"), Schedule({"a": El2n(), "b": Forgetting(), "c": El2n()}, after={"b": 1, "c": 2})
+    ),
 }
 EPOCHS = 4
 
@@ -111,7 +115,7 @@ def test_every_policy_gets_the_same_compute(name: str, store: SampleStore, tmp_p
     stages, triggers = stages_of(path), pd.read_parquet(path / "triggers.parquet")
     own = stages[stages.index.isin(["select", "score", "train"], level="stage")]
     used = (own.forward_passes + 2 * own.backward_passes).groupby("trigger_index").sum()
-    history = "all" if name == "coreset" else selector.history
+    history = "all" if isinstance(selector, Coreset) else selector.history
     for index, trigger in triggers.set_index("trigger_index").iterrows():
         labelled = triggers.num_labelled[: int(index) + 1]
         scope = labelled.sum() if history == "all" else labelled[-(int(history) + 1) :].sum()
@@ -139,6 +143,14 @@ def test_a_second_model_is_counted_by_its_size_and_kept(hidden: list[int], store
         assert select.forward_passes == pytest.approx((3 * held_out + len(keys)) * share)
         assert not selector.held_out(keys, 0).any()
     assert (parts[-1] / "model" / "second" / "irreducible" / "model.safetensors").is_file()
+
+
+def test_what_is_known_of_samples_outlasts_a_turn_that_sees_none_of_them(store: SampleStore, tmp_path: Path) -> None:
+    """A third of 90 samples in each of two epochs: those that the policy knows from its first turn are left out."""
+    turns = {"a": El2n(ratio=0.5), "b": NewData(), "c": El2n(history="all", ratio=0.34)}
+    path = run_small(tmp_path, store, Amount(30), Schedule(turns, after={"b": 1, "c": 2}))
+    selection = pd.read_parquet(path / "triggers" / "00002" / "selection.parquet").set_index("key")
+    assert selection.num_uses.tolist() == [0] * 30 + [1] * 60
 
 
 def test_sides_are_the_same_at_every_trigger(store: SampleStore, tmp_path: Path) -> None:

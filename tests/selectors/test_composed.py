@@ -81,6 +81,16 @@ def test_a_scope_and_a_downsampler_are_those_of_the_active_policy() -> None:
     assert selector.select(context(14)).columns["key"].tolist() == [10, 12]
 
 
+def test_the_oldest_key_is_that_of_the_policies_whose_turn_is_or_will_be() -> None:
+    turns = {"a": NewData(history="all"), "b": NewData(), "c": NewData(history=1)}
+    selector, oldest = Coreset(Schedule(turns, after={"b": 1, "c": 4}), Halving()), []
+    for start in range(0, 25, 5):
+        selector.consume(arrivals(start, start + 5))
+        oldest.append(selector.oldest_key)
+        selector.on_trigger(record(start + 5, trained=True), selector.select(context(start + 5)))
+    assert oldest == [0, 0, 5, 10, 15]
+
+
 def test_a_coreset_keeps_weights_and_prepares_what_was_presampled() -> None:
     downsampling = Halving()
     selector = Coreset(Doubled(history="all", limit=6), downsampling)

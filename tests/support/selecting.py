@@ -109,7 +109,7 @@ def run(
         chunk: Samples handed over at once; all that arrive before the next trigger by default.
         seed: The run's seed.
     """
-    arrived, labelled, selections = first, first, []
+    arrived, labelled, oldest, selections = first, first, first, []
     for count, outstanding, trained in plan:
         for start in range(arrived, arrived + count, chunk or count):
             selector.consume(arrivals(start, min(start + (chunk or count), arrived + count)))
@@ -119,6 +119,9 @@ def run(
         selections.append(selector.select(context(labelled, seed)))
         assert saved(selector) == before, "select changes no state"
         check_selection(selections[-1], selector, first, labelled)
+        assert selector.oldest_key >= oldest, "what is forgotten is never selected again"
+        oldest = selector.oldest_key
+        assert (selections[-1].keys >= oldest).all()
         selector.on_trigger(record(labelled, trained=trained and len(selections[-1]) > 0), selections[-1])
         if restart is not None:
             other = restart()

@@ -242,16 +242,35 @@ def test_what_is_recorded_is_carried_on_saved_and_dropped_with_its_samples(tmp_p
     trainer = trainer_of(world, epochs=1)
     options = {"ratio": 0.5, "mode": "sample_then_batch"}
     a = trainer.fit(first(40), None, last_key=39, downsampler=Least(**options))
-    assert a.records is not None
     assert a.num_scored == 0
-    assert a.records.keys.tolist() == list(range(20))  # of equal ones the first
+    assert a.records["least"].keys.tolist() == list(range(20))  # of equal ones the first
     trainer.save(a, tmp_path / "a")
     for parent in (a, trainer_of(world, epochs=1).load(tmp_path / "a")):
         b = trainer.fit(first(60, 10), parent, last_key=69, downsampler=Least(**options), oldest_key=10)
-        assert b.records is not None
-        assert b.records.keys.tolist() == list(range(10, 50))
-        assert b.records.values.ravel().tolist() == [1.0] * 40
+        assert b.records["least"].keys.tolist() == list(range(10, 50))
+        assert b.records["least"].values.ravel().tolist() == [1.0] * 40
         assert np.flatnonzero(b.uses["num_uses"]).tolist() == list(range(10, 40))  # those not trained on before
+
+
+def test_records_outlast_trainings_of_other_policies(tmp_path) -> None:
+    trainer = trainer_of(table(200))
+    a = trainer.fit(first(40), None, last_key=39, downsampler=El2n(ratio=0.5))
+    b = trainer.fit(first(40, 40), a, last_key=79, downsampler=Forgetting(ratio=0.5), oldest_key=10)
+    trainer.save(b, tmp_path / "b")
+    for parent in (b, trainer.load(tmp_path / "b")):
+        c = trainer.fit(first(40, 80), parent, last_key=119, downsampler=Hardest(), oldest_key=50)
+        d = trainer.fit(first(40, 120), parent, last_key=159, oldest_key=20)
+        assert c.records["el2n"].keys.tolist() == []
+        assert c.records["forgetting"].keys.tolist() == list(range(50, 80))
+        assert d.records["el2n"].keys.tolist() == list(range(20, 40))
+        assert d.records["el2n"].values.tolist() == a.records["el2n"].values[20:].tolist()
+        assert d.records["forgetting"].values.tolist() == b.records["forgetting"].values.tolist()
+    b.records = dict(reversed(b.records.items()))
+    trainer.save(b, tmp_path / "reversed")
+    trainer.save(trainer.load(tmp_path / "b"), tmp_path / "again")
+    for file in (tmp_path / "b").iterdir():
+        assert file.read_bytes() == (tmp_path / "reversed" / file.name).read_bytes()
+        assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
@@ -268,8 +287,7 @@ def test_other_precisions_are_scored_and_trained(precision: str, mode: str) -> N
 @pytest.mark.parametrize("policy", [El2n, Forgetting, Infobatch])
 def test_records_are_kept_in_other_precisions(precision: str, policy: type[Downsampler]) -> None:
     trained = trainer_of(table(100), precision=precision).fit(first(100), None, last_key=99, downsampler=policy())
-    assert trained.records is not None
-    assert trained.records.values.dtype == np.float32
+    assert trained.records[policy.name].values.dtype == np.float32
 
 
 plans = st.fixed_dictionaries(

@@ -96,6 +96,12 @@ class Schedule(Selector):
         """Return the active policy's scope."""
         return self.active.scope(context)
 
+    @property
+    def oldest_key(self) -> int:
+        """The lowest of the policies whose turn is or will be."""
+        begun = max(start for start in self.starts.values() if start <= self.num_trained)
+        return min(self.policies[name].oldest_key for name, start in self.starts.items() if start >= begun)
+
     def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
         """Tell every policy."""
         super().on_trigger(record, selection)
