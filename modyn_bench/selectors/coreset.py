@@ -50,8 +50,8 @@ class Coreset(Selector):
 
     @property
     def downsampler(self) -> Downsampler | None:
-        """The downsampling whose turn it is, once the warm-up is over."""
-        return None if self.warming_up else self._active
+        """The downsampling whose turn it is, or what its warm-up trains with."""
+        return self._active.warm_up if self.warming_up else self._active
 
     @property
     def _active(self) -> Downsampler:

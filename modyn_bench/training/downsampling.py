@@ -93,7 +93,7 @@ class Downsampling:
         device: Where the model is trained.
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
-        records: What the policy recorded in earlier trainings.
+        records: What the policy's recorder kept of earlier trainings.
         peers: Whom the set is shared with.
     """
 
@@ -131,8 +131,9 @@ class Downsampling:
         self._num_pools = 0
         self._records: torch.Tensor | None = None  # shape (n, record_size)
         self._known_uses = self._uses.clone()  # when records were last brought together
-        if policy.record_size:
-            before = SampleRecords.empty(policy.record_size) if records is None else records
+        self._recorder = policy.recorder
+        if self._recorder.record_size:
+            before = SampleRecords.empty(self._recorder.record_size) if records is None else records
             self._records = torch.from_numpy(before.of(selection.keys)).to(device)
 
     def subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
@@ -180,7 +181,7 @@ class Downsampling:
         if self._records is not None:
             columns = self._columns_of(rows.positions)
             outputs = self.scorer.outputs(logits, rows.labels, None, columns)
-            recorded = self.policy.record(outputs, self._records[rows.positions])
+            recorded = self._recorder.record(outputs, self._records[rows.positions])
             self._records[rows.positions] = recorded.to(self._records.dtype)
 
     def uses(self) -> dict[str, NDArray[Any]]:

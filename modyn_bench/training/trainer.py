@@ -153,6 +153,7 @@ class ModelTrainer:
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
         module, built_at = self._start(parent, preprocessor, last_key)
         records = {} if parent is None else parent.records
+        recorder = None if downsampler is None else downsampler.recorder
         work = Work(
             module=module,
             config=self.config,
@@ -165,7 +166,7 @@ class ModelTrainer:
             labels=self._split.labels,
             preprocessor=preprocessor,
             downsampler=downsampler,
-            records=None if downsampler is None else records.get(downsampler.name),
+            records=None if recorder is None else records.get(recorder.name),
             seed=self._seed,
             last_key=last_key,
         )
@@ -186,9 +187,9 @@ class ModelTrainer:
             uses=outcome.uses,
             records={policy: of_policy.since(oldest_key) for policy, of_policy in records.items()},
         )
-        if downsampler is not None and outcome.recorded is not None:
-            before = trained.records.get(downsampler.name, SampleRecords.empty(downsampler.record_size))
-            trained.records[downsampler.name] = before.updated(selection.keys, outcome.recorded)
+        if recorder is not None and outcome.recorded is not None:
+            before = trained.records.get(recorder.name, SampleRecords.empty(recorder.record_size))
+            trained.records[recorder.name] = before.updated(selection.keys, outcome.recorded)
         del work, module
         collect_garbage()
         return trained

@@ -32,6 +32,7 @@ POLICIES: dict[str, Callable[[], Selector]] = {
     **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
     "loss_whole_set": lambda: Loss(mode="sample_then_batch", history=1),
     "rho_loss_twin": lambda: RhoLoss(holdout="twin", mode="sample_then_batch", history=1),
+    "warm_up": lambda: El2n(ratio=0.5, history=1, warmup_triggers=2),
     "coreset": lambda: Coreset(Uniform(ratio=0.7, history="all"), El2n(ratio=0.5)),
     "schedule": lambda: Schedule({"a": NewData(), "b": El2n(history="all"), "c": RhoLoss()}, after={"b": 1, "c": 3}),
     "downsamplings": lambda: Coreset(
@@ -151,6 +152,14 @@ def test_what_is_known_of_samples_outlasts_a_turn_that_sees_none_of_them(store: 
     path = run_small(tmp_path, store, Amount(30), Schedule(turns, after={"b": 1, "c": 2}))
     selection = pd.read_parquet(path / "triggers" / "00002" / "selection.parquet").set_index("key")
     assert selection.num_uses.tolist() == [0] * 30 + [1] * 60
+
+
+def test_what_a_warm_up_trained_on_is_known_afterwards(store: SampleStore, tmp_path: Path) -> None:
+    once = {"epochs": 1}
+    path = run_small(tmp_path, store, Amount(30), El2n(history="all", ratio=0.5, warmup_triggers=1), training=once)
+    uses = [pd.read_parquet(path / "triggers" / f"{index:05d}" / "selection.parquet").num_uses for index in (0, 1)]
+    assert uses[0].tolist() == [1] * 30
+    assert uses[1].tolist() == [0] * 30 + [1] * 30
 
 
 def test_sides_are_the_same_at_every_trigger(store: SampleStore, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from selecting import Halving, Steps, arrivals, context, record, run, saved, ste
 from modyn_bench.errors import RequestError
 from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.coreset import Coreset
+from modyn_bench.selectors.downsampling.el2n import El2n
+from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.rho_loss import RhoLoss
 from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.column_balanced import ColumnBalanced
@@ -145,6 +147,17 @@ def test_a_pass_uses_what_is_held_out_once() -> None:
         selector.on_trigger(record(40, trained=True), selection)
     assert sorted(used) == list(range(40))
     assert 10 < num_held_out < 30
+
+
+def test_a_downsampling_records_the_warmup_of_its_coreset() -> None:
+    turns = Schedule({"a": Halving(), "b": El2n(), "c": Forgetting()}, after={"b": 1, "c": 3})
+    selector, recorders = Coreset(NewData(), turns, warmup_triggers=2), []
+    for start in range(0, 20, 5):
+        selector.consume(arrivals(start, start + 5))
+        recorders.append(None if selector.downsampler is None else selector.downsampler.recorder.name)
+        assert (selector.downsampler in turns.policies.values()) == (start >= 10)
+        selector.on_trigger(record(start + 5, trained=True), selector.select(context(start + 5)))
+    assert recorders == [None, "el2n", "el2n", "forgetting"]
 
 
 def test_downsamplings_take_turns() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from choosing import chosen, random_outputs
 from found import concrete_classes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -181,7 +182,12 @@ def columns_of(selection: Selection) -> dict[str, list[float]]:
 @pytest.mark.parametrize("policy", concrete_classes(downsampling, Downsampler), ids=lambda policy: policy.name)
 def test_a_downsampling_chooses_later_and_not_in_its_warmup(policy: type[Downsampler]) -> None:
     selector = policy(warmup_triggers=1)
-    assert selector.downsampler is None
+    if selector.record_size:
+        assert selector.downsampler is not None
+        assert selector.downsampler.recorder is selector
+        assert chosen(selector.downsampler, random_outputs(7)).positions.tolist() == list(range(7))
+    else:
+        assert selector.downsampler is None
     run(selector, [(6, 0, True)], 0)
     assert selector.downsampler is selector
     (selection,) = run(policy(history="all"), [(6, 0, True)], 0)

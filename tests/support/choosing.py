@@ -47,7 +47,8 @@ def description_of(policy: Downsampler, outputs: Outputs) -> torch.Tensor:
     if not policy.needs:
         return torch.empty(len(outputs.labels), 0)
     if policy.needs == ("history",):
-        return policy.record(outputs, torch.full((len(outputs.labels), policy.record_size), torch.nan))
+        recorder = policy.recorder
+        return recorder.record(outputs, torch.full((len(outputs.labels), recorder.record_size), torch.nan))
     return policy.describe(outputs)
 
 

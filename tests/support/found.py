@@ -18,4 +18,4 @@ def concrete_classes(package: ModuleType, base: type[Base]) -> list[type[Base]]:
         for one in vars(importlib.import_module(module.name)).values():
             if inspect.isclass(one) and issubclass(one, base) and not inspect.isabstract(one):
                 found.add(one)
-    return sorted(found, key=lambda one: one.__name__)
+    return sorted((one for one in found if not one.__name__.startswith("_")), key=lambda one: one.__name__)

@@ -273,6 +273,36 @@ def test_records_outlast_trainings_of_other_policies(tmp_path) -> None:
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
 
 
+@pytest.mark.parametrize(("policy", "whole"), [(Forgetting, {"ratio": 1.0}), (Infobatch, {"prune": 0.0})])
+@pytest.mark.parametrize("passes", [None, 700.0])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"accumulate": 3, "clip_norm": 0.05},
+        {"num_samples": 150, "batch_size": 10, "drop_last": True},
+        {"schedule": {"_target_": "torch.optim.lr_scheduler.ExponentialLR", "gamma": 0.5, "interval": "epoch"}},
+        {"devices": 2, "batch_size": 10, "epochs": 3},
+    ],
+)
+def test_a_warm_up_trains_on_everything_to_the_bit_and_is_recorded(
+    policy: type[Downsampler], whole: dict, options: dict, passes: float | None
+) -> None:
+    trainer = trainer_of(numbers(96), {"_target_": "worlds.WithNorm"}, **options)
+    selection = Selection(np.arange(96), np.random.default_rng(0).random(96).astype(np.float32))
+    plain, trained, expected = (
+        trainer.fit(selection, None, last_key=95, downsampler=downsampler, passes=passes)
+        for downsampler in (None, policy(warmup_triggers=1).downsampler, policy(**whole))
+    )
+    for name, tensor in state_of(plain).items():
+        assert torch.equal(tensor, state_of(trained)[name]), name
+    for count in ("num_epochs", "num_optimizer_steps", "forward_passes", "backward_passes", "num_scored"):
+        assert getattr(trained, count) == getattr(plain, count), count
+    assert trained.uses["num_uses"].sum() == plain.backward_passes
+    records = trained.records[policy.name]
+    assert records.keys.tolist() == np.flatnonzero(trained.uses["num_uses"]).tolist()
+    assert records.values.tolist() == expected.records[policy.name].values.tolist()
+
+
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 @pytest.mark.parametrize("mode", ["batch_then_sample", "sample_then_batch"])
 def test_other_precisions_are_scored_and_trained(precision: str, mode: str) -> None:

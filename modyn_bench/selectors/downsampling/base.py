@@ -174,8 +174,18 @@ class Downsampler(Selector):
 
     @property
     def downsampler(self) -> Downsampler | None:
-        """The policy itself, once the warm-up is over."""
-        return None if self.warming_up else self
+        """The policy itself, or what a warm-up trains with."""
+        return self.warm_up if self.warming_up else self
+
+    @property
+    def warm_up(self) -> Downsampler | None:
+        """What takes everything in a warm-up while this policy records; ``None`` where it records nothing."""
+        return _WarmUp(self) if self.record_size else None
+
+    @property
+    def recorder(self) -> Downsampler:
+        """The policy that records what is trained on: this one."""
+        return self
 
     def select(self, context: SelectionContext) -> Selection:
         """Return the scope, cut to the limit, and what the policy must know of it beforehand."""
@@ -265,6 +275,33 @@ def _class_shares(counts: IntArray, budget: int, turn: Turn) -> tuple[IntArray, 
     num_samples = int(counts.sum())
     offset = int(turn.random("classes", turn.epoch).integers(num_samples))
     return systematic_shares(counts, budget, offset), np.minimum(counts * (budget / num_samples), 1.0)
+
+
+class _WarmUp(Downsampler):
+    """Takes everything in every epoch, while the policy that is warming up records.
+
+    Args:
+        policy: The policy that records.
+    """
+
+    name = "warm_up"
+    modes = ("sample_then_batch",)
+
+    def __init__(self, policy: Downsampler) -> None:
+        super().__init__(ratio=1.0, period=0)
+        self.needs = policy.needs
+        self._policy = policy
+
+    @property
+    def recorder(self) -> Downsampler:
+        """The policy that is warming up."""
+        return self._policy
+
+    def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
+        """Choose all."""
+        import torch
+
+        return Choice(torch.arange(len(labels), device=labels.device))
 
 
 def highest(scores: torch.Tensor, budget: int) -> torch.Tensor:
