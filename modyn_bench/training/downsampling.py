@@ -93,6 +93,7 @@ class Downsampling:
         device: Where the model is trained.
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
+        continues: Whether the model goes on from the last one, rather than starting anew.
         records: What the policy's recorder kept of earlier trainings.
         peers: Whom the set is shared with.
     """
@@ -110,6 +111,7 @@ class Downsampling:
         device: torch.device,
         seed: int,
         last_key: int,
+        continues: bool,
         records: SampleRecords | None = None,
         peers: Peers | None = None,
     ) -> None:
@@ -134,7 +136,8 @@ class Downsampling:
         self._recorder = policy.recorder
         if self._recorder.record_size:
             before = SampleRecords.empty(self._recorder.record_size) if records is None else records
-            self._records = torch.from_numpy(before.of(selection.keys)).to(device)
+            known = torch.from_numpy(before.of(selection.keys)).to(device)
+            self._records = self._recorder.begin(known, continues=continues)
 
     def subset(self, epoch: int) -> tuple[IntArray, NDArray[np.float32] | None]:
         """Return the positions to train on in an epoch, in order, and their weights; ``None`` if all are 1.

@@ -151,7 +151,8 @@ class ModelTrainer:
         plan = self.plan(len(selection), downsampler, last_key=last_key, passes=passes)
         torch.set_num_threads(self.config.threads)
         preprocessor = self._fit_preprocessor(selection) if parent is None else parent.preprocessor
-        module, built_at = self._start(parent, preprocessor, last_key)
+        continued = parent if self.config.start_from == "previous" else None
+        module, built_at = self._start(continued, preprocessor, last_key)
         records = {} if parent is None else parent.records
         recorder = None if downsampler is None else downsampler.recorder
         work = Work(
@@ -166,6 +167,7 @@ class ModelTrainer:
             labels=self._split.labels,
             preprocessor=preprocessor,
             downsampler=downsampler,
+            continues=continued is not None,
             records=None if recorder is None else records.get(recorder.name),
             seed=self._seed,
             last_key=last_key,
@@ -194,12 +196,14 @@ class ModelTrainer:
         collect_garbage()
         return trained
 
-    def _start(self, parent: TrainedModel | None, preprocessor: Preprocessor, last_key: int) -> tuple[nn.Module, int]:
+    def _start(
+        self, continued: TrainedModel | None, preprocessor: Preprocessor, last_key: int
+    ) -> tuple[nn.Module, int]:
         """Return the model that a training begins with, and the key that its initialisation was seeded with."""
-        if parent is not None and self.config.start_from == "previous":
-            module = self._build(preprocessor, parent.built_at)
-            module.load_state_dict(parent.module.state_dict())
-            return module, parent.built_at
+        if continued is not None:
+            module = self._build(preprocessor, continued.built_at)
+            module.load_state_dict(continued.module.state_dict())
+            return module, continued.built_at
         module = self._build(preprocessor, last_key)
         if self.config.initial_weights is not None and self.config.start_from != "scratch":
             files.read_initial_weights(module, Path(self.config.initial_weights))

@@ -45,6 +45,7 @@ class Work:
         labels: The split's labels, shape (N,).
         preprocessor: Turns stored columns into model inputs.
         downsampler: What chooses among the selection meanwhile; ``None``: all of it is trained on.
+        continues: Whether the model goes on from the last one, rather than starting anew.
         records: What the downsampler recorded in earlier trainings.
         seed: The run's seed.
         last_key: The data's last key, which randomness derives from.
@@ -61,6 +62,7 @@ class Work:
     labels: IntArray
     preprocessor: Preprocessor
     downsampler: Downsampler | None
+    continues: bool
     records: SampleRecords | None
     seed: int
     last_key: int
@@ -166,6 +168,7 @@ def _downsampling(work: Work, policy: Downsampler, peers: Peers) -> Downsampling
         device=torch_device(work.config.accelerator),
         seed=work.seed,
         last_key=work.last_key,
+        continues=work.continues,
         records=work.records,
         peers=peers,
     )

@@ -92,6 +92,23 @@ def test_forgetting_is_counted_by_hand() -> None:
         assert not passes or record[0, 1].item() == float(passes[-1])
 
 
+def test_what_one_model_had_right_and_another_has_wrong_is_not_forgotten() -> None:
+    policy = Forgetting()
+    before = torch.tensor([[NAN, NAN], [float("inf"), 0.0], [2.0, 1.0], [2.0, 0.0]])
+    kept, wrong = before.clone(), outputs_of([[1.0, 0.0]] * 4, [1] * 4)
+    same, other = policy.begin(before, continues=True), policy.begin(before, continues=False)
+    assert torch.equal(same.nan_to_num(), kept.nan_to_num())
+    assert torch.equal(other.isnan(), kept.isnan())
+    assert policy.record(wrong, same).tolist() == [[torch.inf, 0], [torch.inf, 0], [3, 0], [2, 0]]
+    assert policy.record(wrong, other).tolist() == [[torch.inf, 0], [torch.inf, 0], [2, 0], [2, 0]]
+    assert torch.equal(before.nan_to_num(), kept.nan_to_num())
+
+
+@pytest.mark.parametrize("policy", [El2n(), Infobatch()], ids=lambda policy: policy.name)
+def test_other_records_outlast_a_change_of_models(policy: Downsampler) -> None:
+    assert policy.begin(torch.tensor([[0.5]]), continues=False).tolist() == [[0.5]]
+
+
 def test_a_record_is_of_each_sample_apart() -> None:
     policy = Forgetting()
     before = torch.tensor([[NAN, NAN], [float("inf"), 0.0], [2.0, 1.0], [2.0, 0.0]])

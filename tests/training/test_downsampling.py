@@ -10,8 +10,9 @@ import torch
 from choosing import Hardest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import nn
-from worlds import LINEAR, numbers, table, trainer_of
+from worlds import LINEAR, SGD, numbers, table, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Split
@@ -22,6 +23,7 @@ from modyn_bench.selectors.downsampling.importance import ImportanceSampled
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
 from modyn_bench.training.budgets import TRAINED, plan_training
 from modyn_bench.training.plan import TrainingPlan
+from modyn_bench.training.records import SampleRecords
 from modyn_bench.training.scoring import Scorer
 from modyn_bench.types import Selection
 
@@ -271,6 +273,29 @@ def test_records_outlast_trainings_of_other_policies(tmp_path) -> None:
     for file in (tmp_path / "b").iterdir():
         assert file.read_bytes() == (tmp_path / "reversed" / file.name).read_bytes()
         assert file.read_bytes() == (tmp_path / "again" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize(("start_from", "count"), [("previous", 3), ("scratch", 2), ("pretrained", 2)])
+def test_a_change_of_models_forgets_nothing(start_from: str, count: int, devices: int, tmp_path) -> None:
+    """All samples were forgotten twice, and right at last; now they are wrong, whatever trains in between."""
+    schema, split = numbers(30)
+    world = schema, Split("train", split.timestamps, np.zeros(30, dtype=np.int64), split.columns)
+    wrong = {"head.weight": torch.zeros(3, 2), "head.bias": torch.arange(3.0)}
+    save_file(wrong, tmp_path / "wrong.safetensors")
+    options = {"start_from": start_from, "devices": devices, "optimizer": {**SGD, "lr": 0.0}}
+    if start_from == "pretrained":
+        options["initial_weights"] = str(tmp_path / "wrong.safetensors")
+    trainer = trainer_of(world, LINEAR, **options)
+    parent = trainer.fit(first(30), None, last_key=29)
+    parent.module.load_state_dict(wrong)
+    parent.records = {"forgetting": SampleRecords(np.arange(30), np.tile(np.float32([2, 1]), (30, 1)))}
+    for last in (parent, trainer.fit(first(20), parent, last_key=30, downsampler=El2n())):
+        trained = trainer.fit(first(20), last, last_key=31, downsampler=Forgetting(ratio=1.0))
+        records = trained.records["forgetting"].values
+        assert records[:, 0].tolist() == [count] * 20 + [2] * 10
+        if start_from != "scratch":
+            assert records[:, 1].tolist() == [0] * 20 + [1] * 10
 
 
 @pytest.mark.parametrize(("policy", "whole"), [(Forgetting, {"ratio": 1.0}), (Infobatch, {"prune": 0.0})])

@@ -218,6 +218,15 @@ class Downsampler(Selector):
             turn: The epoch, and randomness.
         """
 
+    def begin(self, records: torch.Tensor, *, continues: bool) -> torch.Tensor:
+        """Return what is known of samples when a training begins, shape (n, record_size). Pure.
+
+        Args:
+            records: What was kept of them so far; NaN where they were never trained on, shape (n, record_size).
+            continues: Whether the model goes on from the last one, rather than starting anew.
+        """
+        return records
+
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
         """Return what is kept of samples that were just passed forward in training, shape (n, record_size).
 

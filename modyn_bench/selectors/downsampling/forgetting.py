@@ -20,10 +20,13 @@ class Forgetting(Recorded):
     never trained on come first, so that the first epochs pass over the whole set; equal counts are drawn from. The
     counts cost no pass, as they come from the passes of the training itself.
 
+    Counts go on from training to training. Both passes of an event are of one model: where a training does not go on
+    from the last model, its first pass over a sample is compared with none.
+
     Takes the options of every downsampling; ``mode`` is ``sample_then_batch``.
 
     Shape:
-        Logits (n, C); records (n, 2): the count, and 1 where the last pass was correct.
+        Logits (n, C); records (n, 2): the count, and 1 where the model's last pass was correct.
 
     Raises:
         RequestError: If an option is out of range.
@@ -48,6 +51,13 @@ class Forgetting(Recorded):
 
     name = "forgetting"
     record_size = 2
+
+    def begin(self, records: torch.Tensor, *, continues: bool) -> torch.Tensor:
+        """Return the counts, and that a model which starts anew was not correct so far, shape (n, 2)."""
+        import torch
+
+        counts, was_correct = records[:, 0], records[:, 1]
+        return records if continues else torch.stack([counts, torch.where(was_correct == 1, 0.0, was_correct)], dim=1)
 
     def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
         """Return the counts, and whether this pass was correct, shape (n, 2)."""
