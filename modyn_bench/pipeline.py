@@ -261,7 +261,7 @@ class Pipeline:
             forward_passes=trained.forward_passes - trained.num_scored,
             backward_passes=trained.backward_passes,
         )
-        if trained.num_scored:
+        if downsampler is not None:
             self.clock.add(
                 "score",
                 seconds=trained.scoring_seconds,

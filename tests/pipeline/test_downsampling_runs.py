@@ -90,8 +90,10 @@ def test_what_was_used_is_in_the_tables(name: str, store: SampleStore, tmp_path:
     downsampled = 0
     for index in models.trigger_index:
         selection = pd.read_parquet(path / "triggers" / f"{index:05d}" / "selection.parquet")
+        assert ("num_uses" in selection) == ((index, "score") in stages.index)
         if "num_uses" not in selection:
             continue
+        assert stages.seconds[(index, "score")] > 0
         downsampled += 1
         train = stages.loc[(index, "train")]
         assert selection.num_uses.sum() == train.forward_passes == train.backward_passes
