@@ -140,7 +140,10 @@ def scatter_costs(ax: Axes, results: pd.DataFrame) -> None:
             elinewidth=0.6,
         )
     ax.set_xscale("log")
-    ax.set_xlabel("sample passes")
+    ticks = sorted(results[results.policy == "new_data"].sample_passes)
+    ax.set_xticks(ticks, [f"{tick / 1000:,.0f}" for tick in ticks])
+    ax.set_xticks([], minor=True)
+    ax.set_xlabel("thousand sample passes")
     ax.set_ylabel("accuracy of the currently trained models")
     ax.grid(visible=True, linewidth=0.3)
 
