@@ -76,7 +76,7 @@ def policies(package: ModuleType, kind: type) -> Iterator[type]:
     found = {}
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         for one in vars(importlib.import_module(module.name)).values():
-            if isinstance(one, type) and issubclass(one, kind) and "name" in vars(one):
+            if isinstance(one, type) and issubclass(one, kind) and "name" in vars(one) and one.__name__[0] != "_":
                 found[one.name] = one
     yield from (found[name] for name in sorted(found))
 
