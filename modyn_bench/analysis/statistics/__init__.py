@@ -1,0 +1,1 @@
+"""How far a difference between pipelines reaches: to other test samples, to another seed, or to other periods."""
