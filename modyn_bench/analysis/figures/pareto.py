@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.ticker import Formatter, MaxNLocator
 
 from modyn_bench.analysis import style
+from modyn_bench.analysis.statistics.front import on_front
 from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
@@ -118,10 +119,7 @@ def pareto_front(cost: pd.Series, value: pd.Series, *, higher_is_better: bool = 
     """
     costs: FloatArray = cost.to_numpy(dtype=np.float64)
     values: FloatArray = value.to_numpy(dtype=np.float64) * (1.0 if higher_is_better else -1.0)
-    as_good = (costs[None, :] <= costs[:, None]) & (values[None, :] >= values[:, None])
-    better = (costs[None, :] < costs[:, None]) | (values[None, :] > values[:, None])
-    front: np.ndarray = ~np.any(as_good & better, axis=1)
-    return front
+    return on_front(costs, values)
 
 
 def _label_costs(ax: Axes, *, whole: bool) -> None:
