@@ -46,7 +46,7 @@ class Blocks:
     Attributes:
         starts: The first period of each block, shape (m,).
         length: Periods in the shortest block.
-        bias: :math:`\kappa`: by what share the blocks' estimate of the variance of the mean is too small.
+        bias: :math:`\kappa`: by what share the blocks' estimate of the variance of the mean is too small, at most 1.
         effective: How many blocks of the least admissible length there are.
         refusal: Why the blocks cannot pass for independent; empty where they can.
     """
@@ -84,7 +84,7 @@ def cut_blocks(series: FloatArray) -> Blocks:
         >>> len(blocks), blocks.length, blocks.bias, blocks.effective
         (10, 6, 0.0, 10)
         >>> cut_blocks(np.arange(60.0)).refusal
-        'no interval and no p-value: too few effective blocks, 0 of at least 8'
+        'too few effective blocks, 0 of at least 8'
 
     Reference:
         Ibragimov and Müller, t-Statistic Based Correlation and Heterogeneity Robust Inference, Journal of Business and
@@ -105,7 +105,7 @@ def cut_blocks(series: FloatArray) -> Blocks:
         length=int(np.diff(np.append(starts, num_periods)).min()),
         bias=min(1.0, bias_of_one * num_blocks / num_periods),
         effective=effective,
-        refusal=too_few("no interval and no p-value", "effective blocks", effective, MIN_BLOCKS) if refused else "",
+        refusal=too_few("effective blocks", effective, MIN_BLOCKS) if refused else "",
     )
 
 

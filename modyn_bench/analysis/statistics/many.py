@@ -122,5 +122,5 @@ def over_datasets(
         high=high,
         level=level,
         p_value=p_value,
-        refusal=too_few("no p-value", "datasets", n, MIN_PAIRS) if n < MIN_PAIRS else "",
+        refusal=f"no p-value: {too_few('datasets', n, MIN_PAIRS)}" if n < MIN_PAIRS else "",
     )

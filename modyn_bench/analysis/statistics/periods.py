@@ -64,7 +64,7 @@ def over_periods(
         high=high,
         level=level,
         p_value=p_value,
-        refusal=blocks.refusal,
+        refusal=f"no interval and no p-value: {blocks.refusal}" if blocks.refusal else "",
     )
 
 

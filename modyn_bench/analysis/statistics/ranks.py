@@ -108,7 +108,7 @@ def rank_pipelines(
     ranked = tuple(names[place] for place in order)
     for what, count, minimum in (("datasets", num_datasets, MIN_DATASETS), ("pipelines", num_pipelines, 3)):
         if count < minimum:
-            refusal = too_few("no test", what, count, minimum)
+            refusal = f"no test: {too_few(what, count, minimum)}"
             return Ranking(ranked, averages[order], num_datasets, level, refusal=refusal)
     equal = np.ptp(values, axis=1).max() == 0  # the statistic would be 0 / 0
     p_value = 1.0 if equal else float(stats.friedmanchisquare(*values.T).pvalue)

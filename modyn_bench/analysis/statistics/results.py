@@ -81,14 +81,14 @@ def format_p(p_value: float) -> str:
     return f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
 
 
-def too_few(what: str, units: str, n: int, minimum: int) -> str:
+def too_few(units: str, n: int, minimum: int) -> str:
     """Say that units do not suffice.
 
     Example:
-        >>> too_few("no p-value", "seeds", 3, 6)
-        'no p-value: too few seeds, 3 of at least 6'
+        >>> too_few("seeds", 3, 6)
+        'too few seeds, 3 of at least 6'
     """
-    return f"{what}: too few {units}, {n} of at least {minimum}"
+    return f"too few {units}, {n} of at least {minimum}"
 
 
 def counted(n: int, unit: str) -> str:

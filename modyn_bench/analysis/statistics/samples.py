@@ -42,8 +42,8 @@ def over_samples(paired: PairedDifferences, *, aggregate: str = "mean", level: f
     low = high = p_value = None
     refusal = ""
     if num_different < MIN_DIFFERENT:
-        units = "samples on which they differ"
-        refusal = too_few("no interval and no p-value", units, num_different, MIN_DIFFERENT)
+        few = too_few("samples on which they differ", num_different, MIN_DIFFERENT)
+        refusal = f"no interval and no p-value: {few}"
     else:
         found = stats.ttest_1samp(weights * (differences - value) + value, 0.0)
         low, high = map(float, found.confidence_interval(level))

@@ -92,7 +92,7 @@ def over_seeds(paired: PairedDifferences, *, aggregate: str = "mean", level: flo
     n = len(differences)
     summary = summarise_seeds(differences, level=level)
     p_value = None
-    refusal = too_few("no p-value", "seeds", n, MIN_SEEDS) if n < MIN_SEEDS else ""
+    refusal = f"no p-value: {too_few('seeds', n, MIN_SEEDS)}" if n < MIN_SEEDS else ""
     if not refusal:
         p_value = sign_flip_p(differences, generator=derive(seed, "statistics", "over_seeds"))
     return Difference(
