@@ -58,8 +58,12 @@ def run_small(
     evaluation: Mapping[str, Any] | None = None,
     seed: int = 0,
     observers: Sequence[Observer] = (),
+    config: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Run the real pipeline to its end, tables included; a second call resumes or does nothing."""
+    """Run the real pipeline to its end, tables included; a second call resumes or does nothing.
+
+    The manifest knows policies by their names alone, unless ``config`` says more of them.
+    """
     options = {
         "epochs": 2,
         "batch_size": 16,
@@ -70,16 +74,17 @@ def run_small(
         {"windows": {"sliced": {"every": "10s"}}, "metrics": ["accuracy", "loss"], "batch_size": 64}
         | (evaluation or {})
     )
-    config = {
+    resolved = {
         "dataset": {"_target_": "Small"},
         "trigger": {"_target_": trigger.name},
         "selector": {"_target_": (selector or NewData()).name},
         "replay": dict(replay or {}),
         "training": options,
         "seed": seed,
+        **(config or {}),
     }
     dataset = {"name": store.name, "classes": list(store.schema.classes), "notes": [], "split": "test"}
-    with RunDirectory.open(root, config=config, fingerprint=store.fingerprint, dataset=dataset) as run:
+    with RunDirectory.open(root, config=resolved, fingerprint=store.fingerprint, dataset=dataset) as run:
         if run.done:
             return run.path
         test = store.splits["test"]
