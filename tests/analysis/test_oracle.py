@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -72,6 +73,7 @@ def run(
     start_from: str = "scratch",
     config: dict[str, Any] | None = None,
     replay: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
     **options: Any,
 ) -> Path:
     """A run whose windows are seconds, so that every sample is served at its own time."""
@@ -80,7 +82,7 @@ def run(
         STORE,
         trigger,
         selector or NewData(history="all"),
-        training={"epochs": 1, "start_from": start_from},
+        training={"epochs": 1, "start_from": start_from, **(training or {})},
         evaluation={"windows": {"seconds": {"every": "1s"}}},
         config={"selector": NEW_DATA, "trigger": {"_target_": trigger.name}, **(config or {})},
         replay={"flush": True, **(replay or {})},
@@ -113,6 +115,11 @@ def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def oracle(dense: Path) -> Oracle:
     return find_oracle(dense)
+
+
+@pytest.fixture(scope="module")
+def fifties(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(tmp_path_factory.mktemp("fifties"), Amount(50))
 
 
 @st.composite
@@ -251,6 +258,23 @@ class TestDenseRun:
         row = regret(oracle, made).iloc[0]
         assert (row["kind"], row["num_differing"]) == ("reference", row["num_triggers"] - 1)
 
+    def test_a_later_start_leaves_out_what_came_before(self, dense: Path, oracle: Oracle) -> None:
+        later = find_oracle(dense, first_trigger=2)
+        assert later.candidates["trigger_index"].tolist() == list(range(2, len(oracle.candidates)))
+        assert all(indices[0] == 2 for indices in later.curve["trigger_indices"])
+        assert later.num_served.sum() < oracle.num_served.sum()
+        assert later.reasons == (
+            "training.fit_on=first_trigger: preprocessing was fitted on the data of an earlier trigger",
+        )
+
+    def test_preprocessing_that_all_share_makes_a_later_start_exact(self, tmp_path: Path) -> None:
+        training = {"fit_on": "all"}
+        dense = run(tmp_path, Time("10s"), training=training)
+        oracle = find_oracle(dense, first_trigger=2)
+        row = regret(oracle, run(tmp_path, At(positions_of(dense, (2, 3, 5))), training=training)).iloc[0]
+        assert (row["kind"], row["num_differing"], row["num_triggers"]) == ("bound", 0, 4)
+        assert row["regret_choosing"] >= 0
+
     @pytest.mark.parametrize("price", [0.0, 0.5, 2.0, 7.0, 1000.0])
     def test_a_price_chooses_as_exhaustive_search_does(self, dense: Path, oracle: Oracle, price: float) -> None:
         with RunDirectory.reopen(dense) as opened:
@@ -341,8 +365,16 @@ class TestWrongRequests:
             regret(oracle, made)
 
     def test_a_run_that_starts_later(self, oracle: Oracle, tmp_path: Path) -> None:
-        with pytest.raises(RequestError, match=r"trigger 0 of .* is its first, but not the first of the dense run"):
-            regret(oracle, run(tmp_path, Amount(100)))
+        made = run(tmp_path, Amount(100))
+        with pytest.raises(RequestError, match=r"trigger 0 of .* is its first, but trigger 1 of the dense run"):
+            regret(oracle, made)
+        row = regret(find_oracle(oracle.path, first_trigger=1), made).iloc[0]
+        assert (row["kind"], row["num_triggers"]) == ("reference", 4)  # its preprocessing is of more data
+        assert row["num_differing"] == 4
+
+    def test_a_first_trigger_that_is_none(self, dense: Path) -> None:
+        with pytest.raises(RequestError, match=r"first_trigger=8 trained no model .* are among 0..7"):
+            find_oracle(dense, first_trigger=8)
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -358,14 +390,14 @@ class TestWrongRequests:
         with pytest.raises(RequestError, match=message):
             regret(oracle, run(tmp_path, Amount(50), **options))
 
-    def test_code_that_was_edited_in_between(self, oracle: Oracle, tmp_path: Path) -> None:
-        made = run(tmp_path, Amount(50))
+    def test_code_that_was_edited_in_between(self, oracle: Oracle, fifties: Path, tmp_path: Path) -> None:
+        made = shutil.copytree(fifties, tmp_path / "edited")
         manifest = json.loads((made / "manifest.json").read_text())
         (made / "manifest.json").write_text(json.dumps({**manifest, "code": {"my_model": "new", "my_trigger": "own"}}))
         edited = replace(oracle, manifest={**oracle.manifest, "code": {"my_model": "old"}})
         with pytest.raises(RequestError, match="my_model was edited between"):
             regret(edited, made)
 
-    def test_other_data(self, oracle: Oracle, tmp_path: Path) -> None:
+    def test_other_data(self, oracle: Oracle, fifties: Path) -> None:
         with pytest.raises(RequestError, match="are of different data"):
-            regret(replace(oracle, manifest={**oracle.manifest, "fingerprint": "other"}), run(tmp_path, Amount(50)))
+            regret(replace(oracle, manifest={**oracle.manifest, "fingerprint": "other"}), fifties)

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modyn_bench.analysis.finished import finished_run
 from modyn_bench.analysis.oracle.exactness import reasons_against
 from modyn_bench.analysis.oracle.kept import (
     as_value,
     check_objective,
     costs_of,
-    finished,
     halves,
     in_service,
     trainings,
@@ -108,18 +108,21 @@ def find_oracle(
     metric: str = "accuracy",
     variant: str = "currently_active",
     max_triggers: int | None = None,
+    first_trigger: int | None = None,
     seed: int = 0,
 ) -> Oracle:
     """Find the best part of a dense run's triggers for every number of triggers.
 
-    Every test sample is answered by the model that is in service at its own time, as in windows of one second. The
-    first trigger is part of every schedule: preprocessing is fitted on its data, and so all serve the same samples.
+    Every test sample is answered by the model that is in service at its own time, as in windows of one second. All
+    schedules begin with the same trigger: preprocessing is fitted on its data, and they serve the same samples.
 
     Args:
         dense_run: The directory of a finished run that trained whenever training comes into question.
         metric: What is best: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         variant: ``currently_active`` or ``currently_trained``.
         max_triggers: Where to cut off the curve; ``None``: at the number of candidates.
+        first_trigger: Index of the dense run's trigger that all schedules begin with, such as that of a policy's first;
+            those before are no candidates. ``None``: the first that trained.
         seed: Of the halves of the test split.
 
     Raises:
@@ -129,8 +132,9 @@ def find_oracle(
     check_objective(metric, variant)
     if max_triggers is not None and max_triggers < 1:
         raise RequestError(f"max_triggers={max_triggers} must be at least 1, or None for all")
-    with finished(dense_run) as run:
-        candidates = trainings(run)
+    with finished_run(dense_run) as run:
+        trained = trainings(run)
+        candidates = _from(trained, first_trigger, run)
         times, _ = run.test_split()
         available_at = candidates["available_at"].to_numpy()
         half = halves(len(times), seed) & in_service(times, int(available_at[0]), variant)
@@ -140,7 +144,7 @@ def find_oracle(
                 f"{dense_run} serves {num_served.sum()} test samples after its first model, too few to be halved: "
                 "take a test split with more"
             )
-        cumulative = _cumulative(run, metric, half, available_at)
+        cumulative = _cumulative(run, metric, half, candidates)
         manifest = run.manifest
     choosing, scoring = (Segments.of(part, variant) for part in cumulative)
     schedules = best_schedules(choosing, max_triggers=max_triggers)
@@ -156,16 +160,28 @@ def find_oracle(
         },
         index=pd.RangeIndex(1, len(schedules) + 1, name="num_triggers"),
     )
-    reasons = reasons_against(manifest["config"])
+    reasons = reasons_against(manifest["config"], from_the_first=len(candidates) == len(trained))
     return Oracle(Path(dense_run), manifest, metric, variant, seed, candidates, curve, num_served, reasons)
 
 
-def _cumulative(run: RunDirectory, metric: str, half: np.ndarray, available_at: IntArray) -> FloatArray:
+def _from(trained: pd.DataFrame, first_trigger: int | None, run: RunDirectory) -> pd.DataFrame:
+    """Return the trainings from a trigger on."""
+    if first_trigger is None:
+        return trained
+    if first_trigger not in trained["trigger_index"].to_numpy():
+        raise RequestError(
+            f"first_trigger={first_trigger} trained no model in {run.path}: its triggers that did are among "
+            f"{trained['trigger_index'].iloc[0]}..{trained['trigger_index'].iloc[-1]}"
+        )
+    return trained[trained["trigger_index"] >= first_trigger].reset_index(drop=True)
+
+
+def _cumulative(run: RunDirectory, metric: str, half: np.ndarray, candidates: pd.DataFrame) -> FloatArray:
     """Return what every candidate's model costs in either half, as ``cumulate`` sums it, shape (2, K, K + 1)."""
     times, labels = run.test_split()
-    models = [part.record.model_id for part in run.parts() if part.record.model_id is not None]
+    available_at = candidates["available_at"].to_numpy()
     rows = []
-    for model_id in models:
-        costs = costs_of(metric, run.predictions(model_id), labels, model_id)
+    for model_id in candidates["model_id"].tolist():
+        costs = costs_of(run, model_id, metric, labels)
         rows.append([cumulate(np.where(own, costs, 0.0), times, available_at) for own in half])
     return np.stack(rows, axis=1)

@@ -51,14 +51,15 @@ STATEFUL = {
 _LAST_SHARED_WARMUP = 1  # the first trigger is the same in all schedules
 
 
-def reasons_against(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Say why a run's models may differ from those that a part of its triggers, the first included, would have trained.
+def reasons_against(config: Mapping[str, Any], *, from_the_first: bool = True) -> tuple[str, ...]:
+    """Say why a run's models may differ from those that a part of its triggers would have trained.
 
     Without a reason they are the same to the bit: every training starts anew, from a seed that derives from the data's
     last key, on what the data alone determines, with the preprocessing of the first trigger.
 
     Args:
         config: The run's resolved configuration, as its manifest holds it.
+        from_the_first: Whether the part begins with the run's first trigger.
 
     Returns:
         Reasons, each beginning with the key that it is about; none if the models are the same.
@@ -70,13 +71,19 @@ def reasons_against(config: Mapping[str, Any]) -> tuple[str, ...]:
         >>> reasons_against({"selector": new_data | {"history": 0}, "training": {"start_from": "scratch"}})
         ('selector.history=0: the data in scope depends on earlier triggers, unless it is all',)
     """
-    return (*_of_training(config), *_of_replay(config), *_of_selector(config.get("selector") or {}, "selector"))
+    return (
+        *_of_training(config, from_the_first),
+        *_of_replay(config),
+        *_of_selector(config.get("selector") or {}, "selector"),
+    )
 
 
-def _of_training(config: Mapping[str, Any]) -> Iterator[str]:
-    start = (config.get("training") or {}).get("start_from", TrainingConfig.start_from)
-    if start == "previous":
+def _of_training(config: Mapping[str, Any], from_the_first: bool) -> Iterator[str]:
+    training = config.get("training") or {}
+    if training.get("start_from", TrainingConfig.start_from) == "previous":
         yield "training.start_from=previous: a model depends on those before it"
+    if training.get("fit_on", TrainingConfig.fit_on) == "first_trigger" and not from_the_first:
+        yield "training.fit_on=first_trigger: preprocessing was fitted on the data of an earlier trigger"
 
 
 def _of_replay(config: Mapping[str, Any]) -> Iterator[str]:

@@ -5,37 +5,21 @@ Shapes: n test samples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modyn_bench.errors import RequestError, RunError
+from modyn_bench.analysis.finished import whole_predictions
+from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import VARIANTS
 from modyn_bench.metrics import find_metric
 from modyn_bench.metrics.accuracy import TopKAccuracy
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.seeding import priorities
-from modyn_bench.types import FloatArray, IntArray, Predictions
+from modyn_bench.types import FloatArray, IntArray
 
 _SUMS = "accuracy, top_<k>_accuracy or loss"
 _HALF = np.uint64(1 << 63)
-
-
-@contextmanager
-def finished(path: Path) -> Iterator[RunDirectory]:
-    """Open a finished run.
-
-    Raises:
-        RunError: If it is no run directory, is damaged or locked, or is not finished.
-    """
-    with RunDirectory.reopen(Path(path)) as run:
-        if not run.done:
-            raise RunError(f"{path} is not finished: run the same command again, which resumes it")
-        yield run
 
 
 def trainings(run: RunDirectory) -> pd.DataFrame:
@@ -81,24 +65,20 @@ def check_objective(metric: str, variant: str) -> None:
         raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
 
 
-def costs_of(metric: str, predictions: Predictions, labels: IntArray, model_id: int) -> FloatArray:
+def costs_of(run: RunDirectory, model_id: int, metric: str, labels: IntArray) -> FloatArray:
     """Return a model's error, 0 or 1, or its loss on each test sample, shape (n,).
 
     Args:
+        run: The run.
+        model_id: The model's id.
         metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
-        predictions: The model's.
         labels: Class indices, shape (n,).
-        model_id: Its id, for messages.
 
     Raises:
         RunError: If the predictions do not cover the test split.
         RequestError: If a loss is no finite number.
     """
-    if predictions.first_key != 0 or len(predictions) != len(labels):
-        raise RunError(
-            f"model {model_id} predicted {len(predictions)} test samples from key {predictions.first_key} on, but the "
-            f"test split has {len(labels)}: delete the run and start it anew"
-        )
+    predictions = whole_predictions(run, model_id, len(labels))
     kind = find_metric(metric)
     if isinstance(kind, TopKAccuracy):
         return np.asarray(predictions.label_rank >= kind.k, dtype=np.float64)
@@ -108,8 +88,8 @@ def costs_of(metric: str, predictions: Predictions, labels: IntArray, model_id: 
     strange = np.flatnonzero(~np.isfinite(losses))
     if len(strange):
         raise RequestError(
-            f"model {model_id} has a loss of {losses[strange[0]]} on test sample {strange[0]}, which no sum survives: "
-            "take accuracy"
+            f"model {model_id} of {run.path} has a loss of {losses[strange[0]]} on test sample {strange[0]}, which no "
+            "sum survives: take accuracy"
         )
     return losses
 

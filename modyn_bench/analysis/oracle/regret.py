@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from modyn_bench.analysis.finished import finished_run
 from modyn_bench.analysis.oracle.dense import Oracle
-from modyn_bench.analysis.oracle.kept import as_value, costs_of, finished, halves, in_service, trainings
+from modyn_bench.analysis.oracle.kept import as_value, costs_of, halves, in_service, trainings
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import assign
 from modyn_bench.metrics import find_metric
@@ -47,14 +48,14 @@ def regret(oracle: Oracle, run: Path) -> pd.DataFrame:
         RequestError: If the runs differ in more, or a trigger is no candidate; the first one is named.
         RunError: If a run is not finished, locked or damaged.
     """
-    with finished(run) as policy:
+    with finished_run(run) as policy:
         _check_alike(oracle.manifest, policy.manifest)
         own = trainings(policy)
         places = _places(oracle, own, policy)
         values = _values(oracle, policy, own)
         predicted = _digests(policy, own["model_id"].tolist())
     candidates = oracle.candidates["model_id"].to_numpy()[places].tolist()
-    with finished(oracle.path) as dense:
+    with finished_run(oracle.path) as dense:
         differing = sum(one != other for one, other in zip(predicted, _digests(dense, candidates), strict=True))
     best = oracle.at(len(own))
     sign = 1.0 if find_metric(oracle.metric).higher_is_better else -1.0
@@ -113,13 +114,14 @@ def _places(oracle: Oracle, own: pd.DataFrame, run: RunDirectory) -> list[int]:
         if row not in known:
             raise RequestError(
                 f"trigger {index} of {run.run_id}, at {format_time(row[0], seconds=True)} with {row[1]:,} samples "
-                f"labelled, is no candidate: the dense run {oracle.path} did not train then"
+                f"labelled, is no candidate in {oracle.path}: take a dense run that trained then as well"
             )
     places = [known[row] for row in rows]
     if places[0] != 0:
+        first = oracle.candidates["trigger_index"].iloc[places[0]]
         raise RequestError(
-            f"trigger {own['trigger_index'].iloc[0]} of {run.run_id} is its first, but not the first of the dense run "
-            f"{oracle.path}, which all schedules begin with: start both with the same trigger"
+            f"trigger {own['trigger_index'].iloc[0]} of {run.run_id} is its first, but trigger {first} of the dense "
+            f"run, where schedules begin earlier: find the oracle with first_trigger={first}"
         )
     return places
 
@@ -133,7 +135,7 @@ def _values(oracle: Oracle, run: RunDirectory, own: pd.DataFrame) -> FloatArray:
     costs = np.zeros(len(times))
     for place, model_id in enumerate(own["model_id"].tolist()):
         answers = serving == place
-        costs[answers] = costs_of(oracle.metric, run.predictions(model_id), labels, model_id)[answers]
+        costs[answers] = costs_of(run, model_id, oracle.metric, labels)[answers]
     return as_value(oracle.metric, (half * costs).sum(axis=1), half.sum(axis=1))
 
 
