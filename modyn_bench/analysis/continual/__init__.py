@@ -1,0 +1,1 @@
+"""Measures of continual learning, from the evaluation matrix and kept predictions; frames in, frames out."""
