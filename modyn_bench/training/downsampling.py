@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from modyn_bench.data.preprocessing import Preprocessor
+from modyn_bench.errors import ContractError
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Random, Turn
 from modyn_bench.training.peers import Peers
@@ -133,6 +134,10 @@ class Downsampling:
         self._num_pools = 0
         self._records: torch.Tensor | None = None  # shape (n, record_size)
         self._known_uses = self._uses.clone()  # when records were last brought together
+        if "history" in policy.needs and len(policy.needs) > 1:
+            raise ContractError(
+                f"selector {policy.name} needs {', '.join(policy.needs)}: what chooses by records is told nothing else"
+            )
         self._recorder = policy.recorder
         if self._recorder.record_size:
             before = SampleRecords.empty(self._recorder.record_size) if records is None else records

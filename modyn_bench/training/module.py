@@ -76,6 +76,7 @@ class TrainingModule(pl.LightningModule):
         self._peers = Peers() if peers is None else peers
         self._downsampling = downsampling
         self._waiting: Rows | None = None  # chosen, but too few for a step so far
+        self._steps_before = 0  # this epoch
         self._loss = loss
         self._num_classes = num_classes
         self._initial_states = optimizer_states
@@ -143,12 +144,23 @@ class TrainingModule(pl.LightningModule):
         waiting = best if self._waiting is None else self._waiting.and_then(best)
         size = self._config.batch_size * self._config.accumulate
         counts = self._peers.counts(len(waiting))
+        if batch.ends_epoch and self._config.drop_last:
+            waiting, counts = self._without_last(waiting, counts)
         while min(counts) >= size or (batch.ends_epoch and max(counts)):
             taken = [min(count, size) for count in counts]
             step, waiting = waiting.take(slice(None, size)), waiting.take(slice(size, None))
             self._step_on(step, taken, pool)
             counts = [count - of_step for count, of_step in zip(counts, taken, strict=True)]
         self._waiting = waiting if len(waiting) else None
+        if batch.ends_epoch:
+            self._steps_before = self.num_steps
+
+    def _without_last(self, waiting: Rows, counts: list[int]) -> tuple[Rows, list[int]]:
+        """Drop what fills no batch at the end of an epoch, unless the epoch has nothing else."""
+        whole = min(counts) // self._config.batch_size * self._config.batch_size
+        if not whole and self.num_steps == self._steps_before:
+            return waiting, counts
+        return waiting.take(slice(None, whole)), [whole] * len(counts)
 
     def _step_on(self, step: Rows, taken: list[int], pool: Rows) -> None:
         """Make one step of these samples and of those that other devices took; all pass equally many batches."""

@@ -45,7 +45,7 @@ class Scorer:
     ) -> None:
         self.num_samples = 0
         self.seconds = 0.0
-        self._policy = policy
+        self._needs = {*policy.needs, *policy.recorder.needs}
         self._module = module
         self._loss = loss
         self._make = partial(Forward, module, num_classes=num_classes, device=accelerator, precision=precision)
@@ -80,7 +80,7 @@ class Scorer:
         forward = self._forward = self._forward or self._make()
         embeddings = None
         with evaluating(self._module):
-            if "embedding" in self._policy.needs:
+            if "embedding" in self._needs:
                 embeddings, logits = forward.embed(inputs)
             else:
                 logits = forward(inputs)
@@ -98,7 +98,7 @@ class Scorer:
         columns: Mapping[str, torch.Tensor],
     ) -> Outputs:
         """Return what follows from logits (n, C), as far as the policy needs it."""
-        logits, needs = logits.detach().float(), self._policy.needs
+        logits, needs = logits.detach().float(), self._needs
         losses = gradients = None
         if "gradient" in needs:
             with torch.enable_grad():

@@ -16,7 +16,7 @@ from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
 from modyn_bench.selectors.downsampling.infobatch import Infobatch
 from modyn_bench.selectors.downsampling.rs2 import Rs2
-from modyn_bench.selectors.downsampling.rs2_no_replacement import Rs2NoReplacement
+from modyn_bench.selectors.downsampling.rs2_no_replacement import Rs2NoReplacement, evenly_spread
 
 NAN = float("nan")
 
@@ -148,6 +148,7 @@ def test_nothing_is_pruned_before_the_first_pass_nor_in_the_last_epochs() -> Non
     assert max(sizes[:14]) < 100
     assert sizes[14:] == [100, 100]
     assert not Infobatch(anneal=0).anneals(epoch=9, num_epochs=10)
+    assert [Infobatch().anneals(epoch=epoch, num_epochs=3) for epoch in range(3)] == [False, False, True]
     assert Infobatch(anneal=0.29).anneals(epoch=71, num_epochs=100)
     assert not Infobatch(anneal=0.29).anneals(epoch=70, num_epochs=100)
 
@@ -217,6 +218,32 @@ def test_without_replacement_by_class() -> None:
     drawn = [chosen_by(policy, torch.empty(16, 0), epoch=epoch, labels=labels).positions.numpy() for epoch in range(4)]
     assert [np.bincount(labels[one]).tolist() for one in drawn] == [[3, 1]] * 4
     assert sorted(np.concatenate(drawn)) == list(range(16))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(1, 30), st.integers(0, 9))
+def test_without_replacement_by_class_no_sample_is_used_two_times_more(
+    classes: list[int], size: int, seed: int
+) -> None:
+    """However few places there are, and whatever the classes' sizes."""
+    policy, labels = Rs2NoReplacement(size=size, balance=True), torch.tensor(classes)
+    uses = np.zeros(len(classes), int)
+    for epoch in range(12):
+        choice = chosen_by(policy, torch.empty(len(classes), 0), epoch=epoch, labels=labels, seed=seed)
+        uses[choice.positions.numpy()] += 1
+        assert len(choice.positions) == min(size, len(classes))
+        assert uses.max() - uses.min() <= 1
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(0, 99))
+def test_groups_are_spread_evenly(classes: list[int], seed: int) -> None:
+    """Of an order's first part, every group has its share, within one of it for each group."""
+    groups = np.array(classes)
+    order = evenly_spread(groups, np.random.default_rng(seed))
+    assert sorted(order) == list(range(len(classes)))
+    counts = np.bincount(groups)
+    for end in range(1, len(classes) + 1):
+        share = counts * end / len(classes)
+        assert np.abs(np.bincount(groups[order[:end]], minlength=len(counts)) - share).max() <= np.count_nonzero(counts)
 
 
 @pytest.mark.parametrize("policy", [El2n, Forgetting, Infobatch, Rs2, Rs2NoReplacement])

@@ -16,6 +16,7 @@ from worlds import LINEAR, SGD, numbers, table, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Split
+from modyn_bench.errors import ContractError
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Outputs, Turn, highest
 from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.selectors.downsampling.forgetting import Forgetting
@@ -172,6 +173,46 @@ def test_what_is_fewer_than_a_batch_waits_for_the_next_pool_of_the_epoch() -> No
     )
     assert trained.num_optimizer_steps == 2 * 3
     assert trained.backward_passes == 2 * 25
+
+
+@pytest.mark.parametrize("mode", ["batch_then_sample", "sample_then_batch"])
+def test_what_fills_no_batch_is_dropped_whatever_the_mode(mode: str) -> None:
+    """25 of 100 in batches of 10; 4 of 16, which fill no batch at all, are not dropped."""
+    for size, used in ((100, 20), (16, 4)):
+        trained = trainer_of(numbers(100), LINEAR, epochs=2, batch_size=10, drop_last=True).fit(
+            first(size), None, last_key=size - 1, downsampler=Fewer(ratio=0.5, mode=mode)
+        )
+        assert trained.uses["num_uses"].sum() == trained.backward_passes == 2 * used
+        assert trained.num_optimizer_steps == 2 * math.ceil(used / 10)
+
+
+class Watches(Hardest):
+    """Chooses by the loss, and records how often."""
+
+    record_size = 1
+
+    def record(self, outputs: Outputs, before: torch.Tensor) -> torch.Tensor:
+        assert outputs.losses is not None
+        return before.nan_to_num(0.0) + 1.0
+
+
+def test_a_warm_up_of_a_policy_that_asks_the_model_asks_nothing() -> None:
+    policy = Watches(warmup_triggers=1)
+    trained = trainer_of(table(40)).fit(first(40), None, last_key=39, downsampler=policy.downsampler)
+    assert trained.num_scored == 0
+    assert trained.records[policy.name].values.tolist() == [[2.0]] * 40
+
+
+class Both(Hardest):
+    """Would be told of records and of the model's outputs."""
+
+    needs = ("loss", "history")
+    record_size = 1
+
+
+def test_what_chooses_by_records_is_told_nothing_else() -> None:
+    with pytest.raises(ContractError, match="needs loss, history"):
+        trainer_of(table(40)).fit(first(40), None, last_key=39, downsampler=Both())
 
 
 def test_a_pool_of_any_size_is_passed_forward_as_a_whole_set_is(monkeypatch) -> None:

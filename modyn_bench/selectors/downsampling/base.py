@@ -294,11 +294,11 @@ class _WarmUp(Downsampler):
     """
 
     name = "warm_up"
+    needs = ()
     modes = ("sample_then_batch",)
 
     def __init__(self, policy: Downsampler) -> None:
         super().__init__(ratio=1.0, period=0)
-        self.needs = policy.needs
         self._policy = policy
 
     @property

@@ -16,8 +16,8 @@ class El2n(Recorded):
 
     .. math:: s_i = \| \mathrm{softmax}(z_i) - \mathrm{onehot}(y_i) \|_2
 
-    Those never trained on come first, so that the first epochs pass over the whole set; equal scores are drawn from.
-    The scores cost no pass, as they come from the passes of the training itself.
+    Those never trained on come first, so that with a ``period`` of 1 the first epochs pass over the whole set; equal
+    scores are drawn from. The scores cost no pass, as they come from the passes of the training itself.
 
     Takes the options of every downsampling; ``mode`` is ``sample_then_batch``.
 

@@ -17,8 +17,8 @@ class Forgetting(Recorded):
     .. math:: s_i = \sum_t [\, \hat y_i^{(t)} = y_i \,\wedge\, \hat y_i^{(t + 1)} \ne y_i \,]
 
     over the training passes t of the sample; :math:`\infty` until it is classified correctly for the first time. Those
-    never trained on come first, so that the first epochs pass over the whole set; equal counts are drawn from. The
-    counts cost no pass, as they come from the passes of the training itself.
+    never trained on come first, so that with a ``period`` of 1 the first epochs pass over the whole set; equal counts
+    are drawn from. The counts cost no pass, as they come from the passes of the training itself.
 
     Counts go on from training to training. Both passes of an event are of one model: where a training does not go on
     from the last model, its first pass over a sample is compared with none.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
@@ -32,7 +33,7 @@ class Infobatch(EachEpoch):
 
     Args:
         prune: r, the probability of leaving out a sample below the mean loss, in [0, 1).
-        anneal: Share of the epochs, at the end, in which nothing is pruned, in [0, 1].
+        anneal: Share of the epochs, at the end, in which nothing is pruned, in [0, 1], rounded up to whole epochs.
 
     Shape:
         Losses (n,); records (n, 1).
@@ -41,8 +42,8 @@ class Infobatch(EachEpoch):
         RequestError: If an option is out of range.
 
     Example:
-        >>> Infobatch(anneal=0.25).anneals(epoch=2, num_epochs=4), Infobatch(anneal=0.25).anneals(epoch=3, num_epochs=4)
-        (False, True)
+        >>> [Infobatch(anneal=0.125).anneals(epoch=epoch, num_epochs=3) for epoch in range(3)]
+        [False, False, True]
 
     Reference:
         Qin et al., InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning, ICLR 2024, section 2.
@@ -76,7 +77,7 @@ class Infobatch(EachEpoch):
 
     def anneals(self, *, epoch: int, num_epochs: int) -> bool:
         """Tell whether an epoch is among the last ones, in which nothing is pruned."""
-        return num_epochs - epoch <= self.anneal * num_epochs + _ROUNDING
+        return num_epochs - epoch <= math.ceil(self.anneal * num_epochs - _ROUNDING)
 
     def choose(self, description: torch.Tensor, labels: torch.Tensor, budget: int, turn: Turn) -> Choice:
         """Choose all but those pruned."""

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 class Recorded(EachEpoch):
     """Chooses the samples whose first recorded number is the highest, of equal ones at random; all stand for as many.
 
-    Samples that the policy never trained on come before all others, so that the first epochs pass over the whole set.
+    Samples that the policy never trained on come before all others, so that with a period of 1 the first epochs pass
+    over the whole set.
 
     Takes the options of every downsampling; ``mode`` is ``sample_then_batch``.
 
