@@ -25,6 +25,7 @@ class Section:
     Attributes:
         title: Its heading.
         text: What stands under it.
+        statements: Sentences that follow, in a list.
         header: The table's column names.
         rows: The table's cells, as text.
         figures: Paths of PNG files, and their captions.
@@ -32,6 +33,7 @@ class Section:
 
     title: str
     text: str = ""
+    statements: Sequence[str] = ()
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = ()
     figures: Sequence[tuple[Path, str]] = field(default=())
@@ -50,6 +52,8 @@ def _section(section: Section) -> list[str]:
     lines = [f"<h2>{escape(section.title)}</h2>"]
     if section.text:
         lines.append(f"<p>{escape(section.text)}</p>")
+    if section.statements:
+        lines += ["<ul>", *(f"<li>{escape(statement)}</li>" for statement in section.statements), "</ul>"]
     if section.rows:
         lines += ["<table>", _row(section.header, "th"), *(_row(row, "td") for row in section.rows), "</table>"]
     for path, caption in section.figures:

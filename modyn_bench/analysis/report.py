@@ -16,9 +16,10 @@ from modyn_bench.analysis.figures.composite_over_time import composite_over_time
 from modyn_bench.analysis.figures.cost_by_policy import cost_by_policy
 from modyn_bench.analysis.figures.pareto import MOST_NAMED, pareto
 from modyn_bench.analysis.html import Section, render
-from modyn_bench.analysis.report_files import PAGE, RUNS, TABLE, TITLE, earlier_files, keep_listing
+from modyn_bench.analysis.report_files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, keep_listing
 from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
 from modyn_bench.analysis.text import lay_out
+from modyn_bench.analysis.verdicts import Judged, judge_all
 from modyn_bench.errors import RequestError
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.evaluations import overrides, own_config
@@ -45,6 +46,7 @@ class ReportResult:
         files: Tables and figures beside it.
         table: One row per policy and comparison: mean and standard deviation over seeds, and n.
         runs: One row per run and comparison.
+        verdicts: What the comparison of policies comes to, one for each metric and set of windows that have one.
         skipped: Paths that are no finished run, and why.
         notes: What could not be compared, in words.
         others: Evaluations that were not asked for, and how to compare them, in words.
@@ -57,11 +59,14 @@ class ReportResult:
     skipped: tuple[Skipped, ...]
     notes: tuple[str, ...]
     others: tuple[str, ...] = ()
+    verdicts: tuple[Judged, ...] = ()
 
     def __str__(self) -> str:
         lines = []
         for (dataset, window_set, metric), rows in self.runs.groupby(KEYS[:3], sort=False):
-            lines += [f"{dataset}, {sentence(rows, str(window_set), str(metric))}", *lay_out(table(rows)), ""]
+            lines += [f"{dataset}, {sentence(rows, str(window_set), str(metric))}", *lay_out(table(rows))]
+            lines += [judged.verdict.headline for judged in self.verdicts if judged.of(dataset, window_set, metric)]
+            lines.append("")
         lines += [f"skipped   {entry.path}: {entry.reason}" for entry in self.skipped]
         lines += [f"left out  {note}" for note in self.notes]
         lines += [f"note      {note}" for note in self.others]
@@ -106,13 +111,18 @@ def write_report(
     kept = [(cohort, rows) for cohort, (rows, _) in zip(groups, compared, strict=True) if len(rows)]
     if not kept:
         raise RequestError(_nothing("the runs have nothing that can be compared", notes))
+    verdicts, unjudged = judge_all(runs, kept)
+    notes += unjudged
     (out / "figures").mkdir(parents=True, exist_ok=True)
     every_run = pd.concat([rows for _, rows in kept], ignore_index=True)
     summary = over_seeds(every_run)
     files = [out / TABLE, out / RUNS]
     summary.to_csv(files[0], index=False)
     every_run.to_csv(files[1], index=False)
-    sections = list(_sections(runs, kept, out / "figures"))
+    if verdicts:
+        files.append(out / COMPARISONS)
+        pd.concat([judged.table for judged in verdicts], ignore_index=True).to_csv(files[-1], index=False)
+    sections = list(_sections(runs, kept, verdicts, out / "figures"))
     others = _other_evaluations(runs) if evaluation is None else []
     page = out / PAGE
     told = [*(f"{entry.path}: {entry.reason}" for entry in skipped), *notes, *others]
@@ -120,7 +130,7 @@ def write_report(
     figures = sorted({path for section in sections for path, _ in section.figures})
     keep_listing(out, [page, *files, *figures, *(path.with_suffix(".pdf") for path in figures)], earlier)
     files += figures
-    return ReportResult(page, tuple(files), summary, every_run, skipped, tuple(notes), tuple(others))
+    return ReportResult(page, tuple(files), summary, every_run, skipped, tuple(notes), tuple(others), tuple(verdicts))
 
 
 def _nothing(what: str, reasons: Sequence[str]) -> str:
@@ -154,13 +164,15 @@ def _other_evaluations(runs: Runs) -> list[str]:
     return notes
 
 
-def _sections(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]], folder: Path) -> Iterator[Section]:
+def _sections(
+    runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]], verdicts: Sequence[Judged], folder: Path
+) -> Iterator[Section]:
     """One section per comparison and metric, and one for the costs of each dataset's runs."""
     for source in dict.fromkeys(cohort.source for cohort, _ in kept):
         own = [(cohort, rows) for cohort, rows in kept if cohort.source == source]
         order = _order([rows for _, rows in own])
         for cohort, rows in own:
-            yield from _comparison(runs, cohort, rows, order, folder)
+            yield from _comparison(runs, cohort, rows, verdicts, order, folder)
         policies = {run_id: policy for cohort, _ in own for run_id, policy in cohort.policies.items()}
         stages = runs.stages[runs.stages["run_id"].isin(list(policies))]
         stages = stages.assign(policy=stages["run_id"].map(policies))
@@ -183,7 +195,12 @@ def _order(tables: Sequence[pd.DataFrame]) -> dict[str, int]:
 
 
 def _comparison(
-    runs: Runs, cohort: Cohort, rows: pd.DataFrame, order: Mapping[str, int], folder: Path
+    runs: Runs,
+    cohort: Cohort,
+    rows: pd.DataFrame,
+    verdicts: Sequence[Judged],
+    order: Mapping[str, int],
+    folder: Path,
 ) -> Iterator[Section]:
     """One section per metric: both composite models' table, and the figures of the currently active one."""
     for metric, of_metric in rows.groupby("metric", sort=False):
@@ -191,6 +208,12 @@ def _comparison(
         yield Section(
             title=f"{cohort.dataset}, {cohort.window_set} windows: {axis_label(str(metric))}",
             text=f"{sentence(of_metric, cohort.window_set, str(metric))} Cost: {_PASSES}.",
+            statements=[
+                statement
+                for judged in verdicts
+                if judged.of(cohort.dataset, cohort.window_set, metric)
+                for statement in judged.statements
+            ],
             header=header,
             rows=cells,
             figures=[

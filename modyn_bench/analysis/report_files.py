@@ -12,7 +12,7 @@ LISTING = "report.json"
 """Names the files of a report, relative to its folder."""
 
 TITLE = "Comparison of pipelines"
-PAGE, TABLE, RUNS = "index.html", "table.csv", "runs.csv"
+PAGE, TABLE, RUNS, COMPARISONS = "index.html", "table.csv", "runs.csv", "comparisons.csv"
 
 
 def earlier_files(out: Path) -> list[Path]:
@@ -28,7 +28,7 @@ def earlier_files(out: Path) -> list[Path]:
             return [out / name for name in names if not Path(name).is_absolute() and ".." not in Path(name).parts]
         except (ValueError, KeyError, TypeError):
             raise RequestError(_foreign(out, LISTING)) from None
-    strange = [name for name in (PAGE, TABLE, RUNS) if (out / name).exists()]
+    strange = [name for name in (PAGE, TABLE, RUNS, COMPARISONS) if (out / name).exists()]
     if strange and not _is_page(out / PAGE):
         raise RequestError(_foreign(out, strange[0]))
     return []

@@ -45,12 +45,15 @@ def holm(p_values: Sequence[float] | FloatArray) -> FloatArray:
     return corrected
 
 
-def correct(differences: Sequence[Difference]) -> list[Difference]:
+def correct(differences: Sequence[Difference], *, among: int = 0) -> list[Difference]:
     """Correct the p-values of a family of comparisons by Holm's method; intervals stay as they are.
 
     Args:
         differences: All comparisons that a conclusion is drawn from, of one estimand. Those without a p-value made no
             test, and count as none.
+        among: How many comparisons they were picked from by what these show, if more than they are: all pairs, for
+            those of the best pipeline. Those that were not picked count as tests with p = 1: no p-value is too small
+            for it.
 
     Raises:
         RequestError: If they are of different estimands, or corrected already.
@@ -60,9 +63,10 @@ def correct(differences: Sequence[Difference]) -> list[Difference]:
             "p-values are corrected once, over comparisons of one estimand: give those of each estimand on their own"
         )
     tested = [each.p_value for each in differences if each.p_value is not None]
-    corrected = iter(holm(tested).tolist())
+    num_tests = max(among, len(tested))
+    corrected = iter(holm([*tested, *[1.0] * (num_tests - len(tested))]).tolist())
     return [
-        each if each.p_value is None else replace(each, p_value=next(corrected), num_tests=len(tested))
+        each if each.p_value is None else replace(each, p_value=next(corrected), num_tests=num_tests)
         for each in differences
     ]
 

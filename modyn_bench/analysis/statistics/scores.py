@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from modyn_bench.analysis.finished import finished_run
 from modyn_bench.config import EvaluationConfig, WindowsConfig, section
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import VARIANTS, assign
@@ -82,9 +83,9 @@ def composite_scores(
         variant: ``currently_active`` or ``currently_trained``.
 
     Raises:
-        RequestError: If a run is not finished, two have one seed or different test splits; if windows depend on the
-            triggers, or overlap without sliding; or if a loss is not finite.
-        RunError: If a run is damaged.
+        RequestError: If two runs have one seed or different test splits; if windows depend on the triggers, or overlap
+            without sliding; or if a loss is not finite.
+        RunError: If a run is not finished, or is damaged.
     """
     if measure not in MEASURES:
         raise RequestError(f"measure={measure!r} has no value on a single sample: choose one of {', '.join(MEASURES)}")
@@ -129,9 +130,7 @@ def check_same_split(a: CompositeScores, b: CompositeScores, who: str) -> None:
 
 
 def _of_run(path: Path, name: str, windows: str | WindowsConfig, measure: str, variant: str) -> CompositeScores:
-    with RunDirectory.reopen(path) as run:
-        if not run.done:
-            raise RequestError(f"{path} is not finished: run the same command again to finish it")
+    with finished_run(path) as run:
         timestamps, labels = run.test_split()
         config = _windows_config(run, windows)
         cut = _periods(config, timestamps)

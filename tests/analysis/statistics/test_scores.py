@@ -142,7 +142,7 @@ def test_runs_that_cannot_be_taken(runs: dict[str, list[Path]], tmp_path: Path) 
     with pytest.raises(RunError, match="no run directory"):
         composite_scores([tmp_path], **options)
     (other / "DONE").unlink()
-    with pytest.raises(RequestError, match="not finished"):
+    with pytest.raises(RunError, match="not finished"):
         composite_scores([other], **options)
 
 

@@ -1,0 +1,108 @@
+"""The verdicts of a report: each metric on each set of windows, in sentences and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modyn_bench.analysis.comparison import Cohort
+from modyn_bench.analysis.report_text import shown_aggregate
+from modyn_bench.analysis.statistics.paired import AGGREGATES
+from modyn_bench.analysis.verdict import Verdict, judge, measured, table
+from modyn_bench.config import WindowsConfig, section
+from modyn_bench.errors import RequestError, RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from modyn_bench.runs.load import Runs
+
+MAX_STATEMENTS = 8
+"""The most policies that the best one is compared with in sentences; the table has all."""
+
+_VARIANT = "currently_active"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The verdict on one metric and set of windows.
+
+    Attributes:
+        dataset: What the cohort's dataset is called.
+        window_set: The name of the windows.
+        metric: The metric.
+        verdict: What the comparison comes to.
+    """
+
+    dataset: str
+    window_set: str
+    metric: str
+    verdict: Verdict
+
+    def of(self, dataset: object, window_set: object, metric: object) -> bool:
+        """Say whether the verdict is about these."""
+        return (self.dataset, self.window_set, self.metric) == (dataset, window_set, metric)
+
+    @property
+    def statements(self) -> list[str]:
+        """The verdict in sentences, the shortest first."""
+        shown, rest = self.verdict.over_periods[:MAX_STATEMENTS], self.verdict.over_periods[MAX_STATEMENTS:]
+        more = [f"{len(rest)} more policies are farther from {self.verdict.best}."] if rest else []
+        told = [*shown, self.verdict.over_seeds, self.verdict.over_samples]
+        return [self.verdict.headline, *(f"{each}." for each in told), *more, f"{self.verdict.front}."]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row per comparison: dataset, window_set, variant, and the columns of ``verdict.table``."""
+        rows = table(self.verdict)
+        for place, column in enumerate(("dataset", "window_set")):
+            rows.insert(place, column, getattr(self, column))
+        rows.insert(2, "variant", _VARIANT)
+        return rows
+
+
+def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[list[Judged], list[str]]:
+    """Judge the currently active models of every cohort by every metric that single samples have a value of.
+
+    Args:
+        runs: All runs.
+        kept: Cohorts, and their rows as ``compare_runs`` returns them; runs that were set aside are not in them.
+
+    Returns:
+        The verdicts, and where there is none although policies were compared, in words.
+    """
+    found: list[Judged] = []
+    notes: list[str] = []
+    paths = runs.configs.set_index("run_id")["path"]
+    for cohort, rows in kept:
+        for metric in filter(measured, rows["metric"].unique()):
+            of_metric = rows[(rows["metric"] == metric) & (rows["variant"] == _VARIANT)]
+            aggregate = shown_aggregate(of_metric) if len(of_metric) else ""
+            if of_metric["policy"].nunique() < 2 or aggregate not in AGGREGATES:
+                continue
+            one = of_metric.drop_duplicates("run_id")
+            policies = {
+                str(policy): [Path(paths[run_id]) for run_id in own["run_id"]]
+                for policy, own in one.groupby("policy", sort=False)
+            }
+            try:
+                verdict = judge(
+                    policies,
+                    windows=_windows(runs, cohort),
+                    measure=str(metric),
+                    variant=_VARIANT,
+                    aggregate=aggregate,
+                )
+            except (RequestError, RunError) as error:
+                notes.append(f"{cohort.dataset}, {cohort.window_set} windows, {metric}: no test was made, {error}")
+                continue
+            found.append(Judged(cohort.dataset, cohort.window_set, str(metric), verdict))
+    return found, notes
+
+
+def _windows(runs: Runs, cohort: Cohort) -> WindowsConfig:
+    """Return the options of a cohort's windows, as the evaluation that was loaded has them."""
+    config = runs.manifests[next(iter(cohort.policies))]["config"]
+    return section(WindowsConfig, config["evaluation"]["windows"][cohort.window_set])
