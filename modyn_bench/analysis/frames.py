@@ -1,15 +1,113 @@
-"""What several figures take from the tables: one metric of one window set, and the composite models' series."""
+"""What several figures take from the tables: one metric of one window set, groups of runs, composite models' series."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from modyn_bench.errors import RequestError
+from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
 VARIANTS = ("currently_active", "currently_trained")
+
+
+class Group(NamedTuple):
+    """Runs that a figure shows as one, such as those that differ by their seed alone.
+
+    Attributes:
+        name: Empty where all rows are one run's.
+        place: Among colours, line styles and markers.
+        runs: The rows of each run.
+    """
+
+    name: str
+    place: int
+    runs: list[pd.DataFrame]
+
+    @property
+    def label(self) -> str:
+        """The name, and how many runs there are if there are several."""
+        count = f"(n = {len(self.runs)})" if len(self.runs) > 1 else ""
+        return " ".join(part for part in (self.name, count) if part)
+
+
+class OverRuns(NamedTuple):
+    """Mean and standard deviation (n - 1) over runs, of every row of a table.
+
+    Attributes:
+        mean: NaN where a run lacks a value: a mean over the others would be one of other runs from row to row.
+        std: ``None`` for one run.
+    """
+
+    mean: FloatArray
+    std: FloatArray | None
+
+
+def check_rows(frame: pd.DataFrame, columns: Sequence[str], *, name: str) -> None:
+    """Raise ``RequestError`` if a frame has no rows, or lacks columns.
+
+    Args:
+        frame: What is to be drawn.
+        columns: That it must have.
+        name: What the frame is called in the figure's arguments.
+    """
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        there = ", ".join(map(str, frame.columns)) or "none"
+        raise RequestError(f"{name} lacks the columns {', '.join(missing)}: there is {there}")
+    if frame.empty:
+        raise RequestError(
+            f"there is nothing to draw: {name} has no rows; are the runs finished, and not filtered out?"
+        )
+
+
+def grouped(
+    frame: pd.DataFrame, *, by: str | None, order: Mapping[str, int] | None, name: str = "evaluations"
+) -> list[Group]:
+    """Sort rows into groups of runs, in the order of the groups' places.
+
+    Args:
+        frame: Rows of one run, or of several with a column ``run_id``.
+        by: The column that names the groups; ``None``: all rows are one group.
+        order: The place of each group; default: in order of appearance.
+        name: What the frame is called in the figure's arguments.
+
+    Raises:
+        RequestError: If there is no such column, or the order lacks a group.
+    """
+    if by is None:
+        return [Group("", 0, _runs(frame))]
+    check_rows(frame, [by], name=name)
+    named = [(str(group), rows) for group, rows in frame.groupby(by, sort=False)]
+    places = {group: place for place, (group, _) in enumerate(named)} if order is None else order
+    absent = [group for group, _ in named if group not in places]
+    if absent:
+        raise RequestError(f"order has no place for {', '.join(absent)}: give one to every {by}")
+    made = [Group(group, places[group], _runs(rows)) for group, rows in named]
+    return sorted(made, key=lambda group: group.place)
+
+
+def over_runs(table: pd.DataFrame) -> OverRuns:
+    """Return mean and deviation of every row of a table with one column per run.
+
+    Example:
+        >>> import pandas as pd
+        >>> over_runs(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, np.nan]})).mean.tolist()
+        [2.0, nan]
+    """
+    values = table.to_numpy(dtype=np.float64)
+    return OverRuns(values.mean(axis=1), values.std(axis=1, ddof=1) if values.shape[1] > 1 else None)
+
+
+def _runs(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    if "run_id" not in frame:
+        return [frame]
+    return [rows for _, rows in frame.groupby("run_id", sort=False)]
 
 
 def cells(evaluations: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None) -> pd.DataFrame:

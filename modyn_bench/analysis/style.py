@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import re
 import textwrap
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 from matplotlib import rc_context, rcParams
@@ -19,16 +20,17 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import ArrayLike
 
+from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-COLUMN_WIDTH = 3.35
-"""Width of one column of a two-column paper, in inches."""
+Column = Literal["single", "double"]
 
-TEXT_WIDTH = 7.0
-"""Width of the text of a two-column paper, in inches."""
+WIDTHS: dict[str, float] = {"single": 3.35, "double": 7.0}
+"""Of one column and of both columns of a two-column paper, in inches."""
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7", "#000000", "#8C6D1F")
 """For series: Okabe and Ito's palette, yellow replaced by a brown that shows on white."""
@@ -41,6 +43,7 @@ LINE_STYLES: tuple[Any, ...] = (
     (0, (3, 1, 1, 1, 1, 1)),
     (0, (8, 2)),
 )
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "oo", "++++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "h")
 COLORMAP = "viridis"
 UNDEFINED_COLOR = "#D9D9D9"
@@ -65,6 +68,9 @@ STAGE_HATCHES = {
 }
 
 VARIANT_NAMES = {"currently_active": "currently active", "currently_trained": "currently trained"}
+
+BAND = "Band: ± one standard deviation over n runs"
+"""What the band around a mean over seeds is."""
 
 _PAPER: Any = {  # matplotlib types the keys one by one
     "font.size": 8,
@@ -116,44 +122,83 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 @styled
-def new_axes(width: float = COLUMN_WIDTH, height: float = 2.2) -> Axes:
+def new_axes(column: Column = "single", height: float = 2.2) -> Axes:
     """Make the axes of a new figure.
 
     Args:
-        width: In inches.
+        column: Whether the figure is as wide as one column of a two-column paper or as both.
         height: In inches.
+
+    Raises:
+        RequestError: If the column is neither.
     """
-    return Figure(figsize=(width, height), layout="constrained").add_subplot()
+    return new_figure(column, height).add_subplot()
 
 
-def legend_below(ax: Axes, *, grow: bool) -> None:
+def new_figure(column: Column, height: float) -> Figure:
+    """Make a figure without axes, with the arguments of ``new_axes``."""
+    if column not in WIDTHS:
+        raise RequestError(f"column={column!r} must be one of {', '.join(WIDTHS)}")
+    return Figure(figsize=(WIDTHS[column], height), layout="constrained")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one series is drawn: told apart by colour, and without it by line and marker."""
+
+    color: str
+    line: Any
+    marker: str
+
+
+def look(place: int) -> Look:
+    """Return the look of a place among the series; the first 120 differ.
+
+    Example:
+        >>> look(0)
+        Look(color='#0072B2', line='-', marker='o')
+    """
+    return Look(COLORS[place % len(COLORS)], LINE_STYLES[place % len(LINE_STYLES)], MARKERS[place % len(MARKERS)])
+
+
+def legend_below(ax: Axes, *, grow: bool, note: str = "", handles: Mapping[str, Artist] | None = None) -> None:
     """Put the legend under the axes, in as many columns as its names leave room for; long names are wrapped.
 
     Args:
         ax: The axes, labelled.
         grow: Make the figure higher by the height of the legend, so that the axes keep theirs.
+        note: What marks and bands are, over the names.
+        handles: By name; default: what the axes hold.
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    handles, labels = ax.get_legend_handles_labels()
+    named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True)) if handles is None else handles
+    labels = list(named)
+    if not labels:
+        return
     size = float(rcParams["legend.fontsize"])
     width = (figure.get_figwidth() - 0.6) * 72 / size  # right of the axis label, in font sizes
     most = {columns: int((width / columns - _HANDLE) / _CHARACTER) for columns in (4, 3, 2, 1)}
     columns = next((n for n, length in most.items() if max(map(len, labels)) <= length), 1)
     names = wrapped(labels, max(most[columns], 12))
+    title = "\n".join(wrapped([note] if note else [], int(width / _CHARACTER)))
     if grow:
         rows = [names[first::columns] for first in range(columns)]  # legends fill columns, evenly
         lines = max(sum(label.count("\n") + _LINE for label in column) for column in rows)
+        lines += (title.count("\n") + 1) * bool(title)
         figure.set_figheight(figure.get_figheight() + (lines * _LINE + 1) * size / 72)
     below = ScaledTranslation(0, -30 / 72, figure.dpi_scale_trans)  # under the axis label
     ax.legend(
-        handles,
+        list(named.values()),
         names,
         loc="upper left",
         bbox_to_anchor=(0, 0),
         bbox_transform=ax.transAxes + below,
         ncols=columns,
         borderaxespad=0,
+        title=title or None,
+        title_fontsize=size,
+        alignment="left",
     )
 
 
@@ -168,6 +213,14 @@ def wrapped(names: Iterable[object], width: int = 30) -> list[str]:
     return [textwrap.fill(name, width).replace("\u00a0", " ") for name in glued]
 
 
+def row_names(names: Iterable[object], ax: Axes, *, share: float = 0.32) -> list[str]:
+    """Wrap the names of rows so that they take no more than a share of the figure's width."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    size = float(rcParams["ytick.labelsize"])
+    return wrapped(names, int(share * figure.get_figwidth() * 72 / size / _CHARACTER))
+
+
 def dates(timestamps: ArrayLike) -> FloatArray:
     """Convert UTC seconds to what matplotlib counts dates in: days since 1970.
 
@@ -176,6 +229,29 @@ def dates(timestamps: ArrayLike) -> FloatArray:
         [0.0, 0.5]
     """
     return np.asarray(timestamps, dtype=np.float64) / 86_400
+
+
+def whole_unit(seconds: float) -> tuple[int, str]:
+    """Return the longest unit that a span holds at least two of, in seconds, and what several of it are called.
+
+    Example:
+        >>> whole_unit(3 * 365 * 86_400), whole_unit(86_400)
+        ((31536000, 'years'), (3600, 'hours'))
+    """
+    units = ((365 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes"))
+    return next((unit for unit in units if seconds >= 2 * unit[0]), (1, "seconds"))
+
+
+def span_text(seconds: int) -> str:
+    """Write a span of time in the longest unit that divides it.
+
+    Example:
+        >>> span_text(26 * 604_800), span_text(365 * 86_400)
+        ('26 weeks', 'year')
+    """
+    units = ((365 * 86_400, "year"), (604_800, "week"), (86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, name = next(unit for unit in units if seconds % unit[0] == 0)
+    return name if seconds == size else f"{seconds // size} {name}s"
 
 
 def date_axis(ax: Axes, *, label: str = "Stream time", max_ticks: int = 9) -> None:

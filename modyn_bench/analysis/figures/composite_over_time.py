@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.frames import VARIANTS, cells, composite_series
+from modyn_bench.analysis.frames import VARIANTS, Group, cells, composite_series, grouped, over_runs
+from modyn_bench.analysis.series import draw_series
 from modyn_bench.metrics import axis_label
-from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_MOST_MARKERS = 60
 
 
 @style.styled
@@ -29,6 +27,7 @@ def composite_over_time(
     by: str | None = None,
     triggers: pd.DataFrame | None = None,
     order: Mapping[str, int] | None = None,
+    column: style.Column = "double",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the composite models' metric against the anchors of the windows, for one run or several.
@@ -46,21 +45,27 @@ def composite_over_time(
         triggers: Rows of one run's ``triggers.parquet``, marked at the bottom.
         order: The place of each group among colours, line styles and markers, to look the same as in other figures;
             default: in order of appearance.
-        ax: Where to draw; default: a new figure as wide as a paper's text.
+        column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
+        ax: Where to draw; default: a new figure.
 
     Raises:
         RequestError: If there is nothing to draw.
     """
     rows = cells(evaluations, metric=metric, window_set=window_set)
-    groups = [("", rows)] if by is None else list(rows.groupby(by, sort=False))
+    groups = grouped(rows, by=by, order=order)
     own = ax is None
-    ax = style.new_axes(style.TEXT_WIDTH, 2.25) if ax is None else ax
-    order = {str(name): place for place, (name, _) in enumerate(groups)} if order is None else order
-    for name, group in sorted(groups, key=lambda named: order[str(named[0])]):
+    ax = style.new_axes(column, 2.25) if ax is None else ax
+    for group in groups:
         for variant in variants:
             table = _by_window(group, variant)
-            look = order[str(name)] if by is not None else VARIANTS.index(variant)
-            _draw_series(ax, table, look=look, variant=variant, label=_series_name(name, table, variant, variants))
+            draw_series(
+                ax,
+                style.dates(table.index.get_level_values("anchor")),
+                over_runs(table),
+                place=group.place if by is not None else VARIANTS.index(variant),
+                label=_series_name(group, variant, variants),
+                hollow=variant == "currently_trained",
+            )
     if triggers is not None and len(triggers):
         _mark_triggers(ax, triggers)
     style.date_axis(ax)
@@ -69,7 +74,7 @@ def composite_over_time(
     first, last = style.dates([rows["window_start"].min(), rows["window_end"].max()])
     pad = 0.006 * (last - first)
     ax.set_xlim(first - pad, last + pad)
-    style.legend_below(ax, grow=own)
+    style.legend_below(ax, grow=own, note=style.BAND if any(len(group.runs) > 1 for group in groups) else "")
     return ax
 
 
@@ -89,49 +94,17 @@ def _mark_triggers(ax: Axes, triggers: pd.DataFrame) -> None:
     )
 
 
-def _by_window(group: pd.DataFrame, variant: str) -> pd.DataFrame:
+def _by_window(group: Group, variant: str) -> pd.DataFrame:
     """One row per window and one column per run, of the composite's values, by anchor."""
-    runs = [("", group)] if "run_id" not in group else list(group.groupby("run_id", sort=False))
     series = [
-        composite_series(run, variant).set_index(["anchor", "window_id"])["value"].rename(str(n)) for n, run in runs
+        composite_series(run, variant).set_index(["anchor", "window_id"])["value"].rename(str(n))
+        for n, run in enumerate(group.runs)
     ]
     return pd.concat(series, axis=1).sort_index()
 
 
-def _series_name(name: object, table: pd.DataFrame, variant: str, variants: Sequence[str]) -> str:
-    count = f" (n = {table.shape[1]})" if table.shape[1] > 1 else ""
-    if not name:
-        return f"{style.VARIANT_NAMES[variant]}{count}"
-    return f"{name}{count}" if len(variants) == 1 else f"{name}, {style.VARIANT_NAMES[variant]}{count}"
-
-
-def _marked(values: FloatArray) -> list[int]:
-    """Return where a line has markers: in all windows or, of many, some; and where neighbours make no line of it."""
-    alone = np.isnan(np.concatenate([[np.nan], values[:-1]])) & np.isnan(np.concatenate([values[1:], [np.nan]]))
-    return sorted({*style.thinned(len(values), _MOST_MARKERS), *np.flatnonzero(alone & ~np.isnan(values)).tolist()})
-
-
-def _draw_series(ax: Axes, table: pd.DataFrame, *, look: int, variant: str, label: str) -> None:
-    x = style.dates(table.index.get_level_values("anchor"))
-    table = table.where(table.notna().all(axis=1))
-    mean = table.mean(axis=1).to_numpy(dtype=np.float64)
-    color = style.COLORS[look % len(style.COLORS)]
-    trained = variant == "currently_trained"
-    line = style.LINE_STYLES[look % len(style.LINE_STYLES)]
-    marker = style.MARKERS[look % len(style.MARKERS)]
-    ax.plot(
-        x,
-        mean,
-        color=color,
-        linestyle=line,
-        marker=marker,
-        markersize=3.0,
-        markevery=_marked(mean),
-        markerfacecolor="white" if trained else color,
-        markeredgewidth=0.6,
-        linewidth=1.0,
-        label=label,
-    )
-    if table.shape[1] > 1:
-        spread = table.std(axis=1, ddof=1).to_numpy(dtype=np.float64)
-        ax.fill_between(x, mean - spread, mean + spread, color=color, alpha=0.15, linewidth=0)
+def _series_name(group: Group, variant: str, variants: Sequence[str]) -> str:
+    if group.name and len(variants) == 1:
+        return group.label
+    named = f"{group.name}, {style.VARIANT_NAMES[variant]}" if group.name else style.VARIANT_NAMES[variant]
+    return group._replace(name=named).label

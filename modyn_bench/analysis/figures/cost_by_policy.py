@@ -23,7 +23,12 @@ _LABELS = {
 
 @style.styled
 def cost_by_policy(
-    stages: pd.DataFrame, *, by: str = "policy", quantity: Quantity = "seconds", ax: Axes | None = None
+    stages: pd.DataFrame,
+    *,
+    by: str = "policy",
+    quantity: Quantity = "seconds",
+    column: style.Column = "double",
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw one stacked bar per policy: the mean over its runs of what each stage used, and the total's deviation.
 
@@ -31,7 +36,8 @@ def cost_by_policy(
         stages: Rows of ``stages.parquet`` with a column ``run_id`` and the column ``by``.
         by: The column that names the runs that differ by seed only.
         quantity: ``seconds``, ``forward_passes`` or ``backward_passes``.
-        ax: Where to draw; default: a new figure as wide as a paper's text.
+        column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
+        ax: Where to draw; default: a new figure.
     """
     per_run = summarise_stages(stages, by=(by, "run_id"))
     table = per_run.pivot_table(index=[by, "run_id"], columns="stage", values=quantity, fill_value=0.0, sort=False)
@@ -40,7 +46,7 @@ def cost_by_policy(
     names = style.wrapped(f"{name} (n = {count})" for name, count in totals.size().items())
     if ax is None:
         lines = max(name.count("\n") + 1 for name in names)
-        ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(0.9 + (0.1 + 0.12 * lines) * len(means), 1.6, 9.0)))
+        ax = style.new_axes(column, float(np.clip(0.9 + (0.1 + 0.12 * lines) * len(means), 1.6, 9.0)))
     place = np.arange(len(means))
     left = np.zeros(len(means))
     order = [*style.STAGE_COLORS, *(stage for stage in means if stage not in style.STAGE_COLORS)]

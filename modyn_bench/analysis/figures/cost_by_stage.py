@@ -28,6 +28,7 @@ def cost_by_stage(
     triggers: pd.DataFrame | None = None,
     *,
     quantity: Quantity = "seconds",
+    column: style.Column = "double",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a run's cost as one stacked bar per trigger; the legend gives each stage's total and its share.
@@ -38,9 +39,10 @@ def cost_by_stage(
         stages: Rows of one run's ``stages.parquet``.
         triggers: Rows of its ``triggers.parquet``, which date the bars; default: they are numbered.
         quantity: ``seconds``, ``forward_passes`` or ``backward_passes``.
-        ax: Where to draw; default: a new figure as wide as a paper's text.
+        column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
+        ax: Where to draw; default: a new figure.
     """
-    ax = style.new_axes(style.TEXT_WIDTH, 2.2) if ax is None else ax
+    ax = style.new_axes(column, 2.2) if ax is None else ax
     order = [*style.STAGE_COLORS, *(stage for stage in stages["stage"].unique() if stage not in style.STAGE_COLORS)]
     table = (
         stages.assign(trigger_index=stages["trigger_index"].astype("float64").fillna(np.inf))

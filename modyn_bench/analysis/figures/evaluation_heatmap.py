@@ -36,6 +36,7 @@ def evaluation_heatmap(
     *,
     metric: str | None = None,
     window_set: str | None = None,
+    column: style.Column = "double",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a run's evaluation matrix: models upwards, windows to the right along stream time.
@@ -49,7 +50,8 @@ def evaluation_heatmap(
         models: Rows of its ``models.parquet``.
         metric: Default: the first row's.
         window_set: Default: the first row's.
-        ax: Where to draw; default: a new figure as wide as a paper's text.
+        column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
+        ax: Where to draw; default: a new figure.
 
     Raises:
         RequestError: If there is nothing to draw.
@@ -64,7 +66,7 @@ def evaluation_heatmap(
         .to_numpy(dtype=np.float64)
     )
     if ax is None:
-        ax = style.new_axes(style.TEXT_WIDTH, float(np.clip(1.2 + 0.1 * len(model_ids), 2.2, 5.5)))
+        ax = style.new_axes(column, float(np.clip(1.2 + 0.1 * len(model_ids), 2.2, 5.5)))
     axis = _WindowAxis.of(windows)
     cmap = style.COLORMAP if HIGHER_IS_BETTER[metric] else f"{style.COLORMAP}_r"
     ax.set_facecolor(style.UNDEFINED_COLOR)

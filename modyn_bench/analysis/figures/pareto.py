@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import Formatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
+from modyn_bench.analysis.amounts import AmountFormatter, short
 from modyn_bench.analysis.statistics.front import on_front
 from modyn_bench.types import FloatArray
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 12
 """More names than this are no legend that anyone reads; then only the front is named, and the rest are grey dots."""
-
-_MOST_DIGITS = 9
 
 
 @style.styled
@@ -33,6 +32,7 @@ def pareto(
     value_label: str | None = None,
     higher_is_better: bool = True,
     order: Mapping[str, int] | None = None,
+    column: style.Column = "single",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw the mean over seeds of value against cost, with one standard deviation both ways, and the Pareto front.
@@ -49,12 +49,13 @@ def pareto(
         higher_is_better: Whether a higher value is a better one.
         order: The place of each name among colours and markers, to look the same as in other figures; default: in order
             of appearance.
-        ax: Where to draw; default: a new figure as wide as a paper's column.
+        column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
+        ax: Where to draw; default: a new figure.
     """
     table = aggregate(points, cost=cost, value=value, by=by)
     front = pareto_front(table["cost"], table["value"], higher_is_better=higher_is_better)
     own = ax is None
-    ax = style.new_axes(style.COLUMN_WIDTH, 2.4) if ax is None else ax
+    ax = style.new_axes(column, 2.4) if ax is None else ax
     path = np.flatnonzero(front)[np.argsort(table["cost"].to_numpy()[front], kind="stable")]
     ax.plot(
         table["cost"].iloc[path],
@@ -73,15 +74,15 @@ def pareto(
         if len(table) > MOST_NAMED and not front[place]:
             ax.plot(x, y, marker=".", color="#BBBBBB", linestyle="none", zorder=1.5)
             continue
-        color = style.COLORS[looks[place] % len(style.COLORS)]
+        look = style.look(looks[place])
         ax.errorbar(
             x,
             y,
             xerr=x_std if n > 1 else None,
             yerr=y_std if n > 1 else None,
-            color=color,
-            marker=style.MARKERS[looks[place] % len(style.MARKERS)],
-            markerfacecolor=color if front[place] else "white",
+            color=look.color,
+            marker=look.marker,
+            markerfacecolor=look.color if front[place] else "white",
             linestyle="none",
             elinewidth=0.8,
             capsize=1.5,
@@ -92,7 +93,8 @@ def pareto(
     ax.margins(0.08)
     ax.grid()
     _label_costs(ax, whole=bool((points[cost].dropna() % 1 == 0).all()))
-    style.legend_below(ax, grow=own)
+    several = bool((table["n"] > 1).any())
+    style.legend_below(ax, grow=own, note="Bars: ± one standard deviation over n runs" if several else "")
     return ax
 
 
@@ -130,40 +132,7 @@ def _label_costs(ax: Axes, *, whole: bool) -> None:
     for most in (6, 5, 4, 3, 2):
         locator = MaxNLocator(most, integer=whole, min_n_ticks=1)
         ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
-        if sum(len(text) + 2 for text in _short(ticks)) <= 40:  # characters in a column's width
+        if sum(len(text) + 2 for text in short(ticks)) <= 40:  # characters in a column's width
             break
     ax.xaxis.set_major_locator(locator)
-    formatter = _CostFormatter()
-    ax.xaxis.set_major_formatter(formatter)
-
-
-class _CostFormatter(Formatter):
-    """Ticks by ``_short``."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return _short([x])[0]
-
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
-        return _short(values)
-
-
-def _short(numbers: Sequence[float]) -> list[str]:
-    """Numbers of samples as text, with three digits, or as many as their distances need: 1,500 as 1.5k.
-
-    Example:
-        >>> _short([1_500]), _short([999_900]), _short([0, 1_000_000]), _short([60_000, 60_050])
-        (['1.5k'], ['1M'], ['0', '1M'], ['60k', '60.05k'])
-    """
-    distances = np.diff(np.unique(numbers))
-    allowed = 0.01 * distances.min() if len(distances) else np.inf
-    for digits in range(3, _MOST_DIGITS + 1):
-        if all(abs(float(f"{number:.{digits}g}") - number) <= allowed for number in numbers):
-            break
-    return [_with_digits(number, digits) for number in numbers]
-
-
-def _with_digits(number: float, digits: int) -> str:
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(number) >= size * (1 - 0.5 * 10.0**-digits):  # what rounds to it
-            return f"{number / size:.{digits}g}{letter}"
-    return f"{number:.{digits}g}"
+    ax.xaxis.set_major_formatter(AmountFormatter())
