@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib import rc_context, rcParams
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.transforms import ScaledTranslation, blended_transform_factory
 from numpy.typing import ArrayLike
 
 from modyn_bench.errors import RequestError
@@ -137,9 +137,30 @@ def new_axes(column: Column = "single", height: float = 2.2) -> Axes:
 
 def new_figure(column: Column, height: float) -> Figure:
     """Make a figure without axes, with the arguments of ``new_axes``."""
+    return Figure(figsize=(width_of(column), height), layout="constrained")
+
+
+def width_of(column: Column) -> float:
+    """Return the width of a column in inches.
+
+    Raises:
+        RequestError: If it is neither ``single`` nor ``double``.
+    """
     if column not in WIDTHS:
         raise RequestError(f"column={column!r} must be one of {', '.join(WIDTHS)}")
-    return Figure(figsize=(WIDTHS[column], height), layout="constrained")
+    return WIDTHS[column]
+
+
+def is_narrow(ax: Axes) -> bool:
+    """Whether the figure has the width of one column, and so room for fewer ticks."""
+    return figure_of(ax).get_figwidth() < 0.5 * (WIDTHS["single"] + WIDTHS["double"])
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure that holds the axes."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    return figure
 
 
 @dataclass(frozen=True)
@@ -161,7 +182,14 @@ def look(place: int) -> Look:
     return Look(COLORS[place % len(COLORS)], LINE_STYLES[place % len(LINE_STYLES)], MARKERS[place % len(MARKERS)])
 
 
-def legend_below(ax: Axes, *, grow: bool, note: str = "", handles: Mapping[str, Artist] | None = None) -> None:
+def legend_below(
+    ax: Axes,
+    *,
+    grow: bool,
+    note: str = "",
+    handles: Mapping[str, Artist] | None = None,
+    from_edge: bool = False,
+) -> None:
     """Put the legend under the axes, in as many columns as its names leave room for; long names are wrapped.
 
     Args:
@@ -169,9 +197,9 @@ def legend_below(ax: Axes, *, grow: bool, note: str = "", handles: Mapping[str, 
         grow: Make the figure higher by the height of the legend, so that the axes keep theirs.
         note: What marks and bands are, over the names.
         handles: By name; default: what the axes hold.
+        from_edge: Begin at the figure's left edge, where names of rows take much of its width.
     """
-    figure = ax.get_figure(root=True)
-    assert figure is not None
+    figure = figure_of(ax)
     named = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True)) if handles is None else handles
     labels = list(named)
     if not labels:
@@ -187,13 +215,16 @@ def legend_below(ax: Axes, *, grow: bool, note: str = "", handles: Mapping[str, 
         lines = max(sum(label.count("\n") + _LINE for label in column) for column in rows)
         lines += (title.count("\n") + 1) * bool(title)
         figure.set_figheight(figure.get_figheight() + (lines * _LINE + 1) * size / 72)
-    below = ScaledTranslation(0, -30 / 72, figure.dpi_scale_trans)  # under the axis label
+    lines_of_ticks = max((text.get_text().count("\n") for text in ax.get_xticklabels()), default=0)
+    points = 30 + 9 * lines_of_ticks + 10 * ax.get_xlabel().count("\n")
+    below = ScaledTranslation(0, -points / 72, figure.dpi_scale_trans)  # under the axis label
     ax.legend(
         list(named.values()),
         names,
         loc="upper left",
         bbox_to_anchor=(0, 0),
-        bbox_transform=ax.transAxes + below,
+        bbox_transform=(blended_transform_factory(figure.transFigure, ax.transAxes) if from_edge else ax.transAxes)
+        + below,
         ncols=columns,
         borderaxespad=0,
         title=title or None,
@@ -203,22 +234,51 @@ def legend_below(ax: Axes, *, grow: bool, note: str = "", handles: Mapping[str, 
 
 
 def wrapped(names: Iterable[object], width: int = 30) -> list[str]:
-    r"""Wrap names, but not within ``(n = 3)``.
+    r"""Wrap names, but not within ``(n = 3)``; words that are too long are broken after ``_``, ``=``, ``.`` or ``/``.
 
     Example:
-        >>> wrapped(["time / uniform ratio=0.25"], width=15)
-        ['time / uniform\nratio=0.25']
+        >>> wrapped(["time / uniform ratio=0.25", "start_from=scratch"], width=15)
+        ['time / uniform\nratio=0.25', 'start_from=\nscratch']
     """
     glued = (re.sub(r"\((\w+) = (\S+)\)", "(\\1\u00a0=\u00a0\\2)", str(name)) for name in names)
-    return [textwrap.fill(name, width).replace("\u00a0", " ") for name in glued]
+    broken = (" ".join(part for word in name.split(" ") for part in _broken(word, width)) for name in glued)
+    return [textwrap.fill(name, width).replace("\u00a0", " ") for name in broken]
 
 
-def row_names(names: Iterable[object], ax: Axes, *, share: float = 0.32) -> list[str]:
-    """Wrap the names of rows so that they take no more than a share of the figure's width."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    size = float(rcParams["ytick.labelsize"])
-    return wrapped(names, int(share * figure.get_figwidth() * 72 / size / _CHARACTER))
+def _broken(word: str, width: int) -> list[str]:
+    """Break a word into parts of at most a width, each as long as can be, so that no two of them fit into a line."""
+    parts = [""]
+    for piece in re.findall(r"[^_=./]*[_=./]?", word):
+        if len(parts[-1]) + len(piece) <= width:
+            parts[-1] += piece
+        else:
+            parts.append(piece)
+    return [part for part in parts if part] or [word]
+
+
+def text_width(num_characters: int, *, size: float) -> float:
+    """Return about how wide a text is, in inches."""
+    return num_characters * _CHARACTER * size / 72
+
+
+def row_names(names: Iterable[object], width: float, *, share: float = 0.34) -> list[str]:
+    r"""Wrap the names of rows so that they take no more than a share of a figure's width, in inches.
+
+    Example:
+        >>> row_names(["time / uniform ratio=0.25"], width=3.35)
+        ['time / uniform\nratio=0.25']
+    """
+    return wrapped(names, int(share * width / text_width(1, size=7)))
+
+
+def row_heights(names: Iterable[str]) -> FloatArray:
+    """Return the height that each name needs with the space around it, in inches."""
+    return np.array([0.07 + 0.12 * (name.count("\n") + 1) for name in names])
+
+
+def width_around(ax: Axes) -> float:
+    """Return the width of the figure that holds the axes, in inches."""
+    return float(figure_of(ax).get_figwidth())
 
 
 def dates(timestamps: ArrayLike) -> FloatArray:
@@ -254,12 +314,12 @@ def span_text(seconds: int) -> str:
     return name if seconds == size else f"{seconds // size} {name}s"
 
 
-def date_axis(ax: Axes, *, label: str = "Stream time", max_ticks: int = 9) -> None:
-    """Let the horizontal axis show dates."""
-    locator = AutoDateLocator(minticks=3, maxticks=max_ticks)  # type: ignore[no-untyped-call]
+def date_axis(ax: Axes, *, label: str = "Stream time") -> None:
+    """Let the horizontal axis show dates, as many as there is room for."""
+    locator = AutoDateLocator(minticks=3, maxticks=6 if is_narrow(ax) else 9)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    ax.set_xlabel(label)
+    ax.set_xlabel(label, loc="left" if is_narrow(ax) else "center")  # at the right stands what all dates share
 
 
 def date_texts(timestamps: ArrayLike, numbers: ArrayLike | None = None, *, narrow: bool = False) -> list[str]:

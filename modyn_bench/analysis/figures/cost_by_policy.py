@@ -8,6 +8,7 @@ import numpy as np
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.figures.cost_by_stage import Quantity
+from modyn_bench.analysis.frames import check_rows
 from modyn_bench.evaluation.costs import summarise_stages
 
 if TYPE_CHECKING:
@@ -39,14 +40,16 @@ def cost_by_policy(
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
     """
+    check_rows(stages, [by, "run_id", "stage"], name="stages")
     per_run = summarise_stages(stages, by=(by, "run_id"))
     table = per_run.pivot_table(index=[by, "run_id"], columns="stage", values=quantity, fill_value=0.0, sort=False)
     groups = table.groupby(level=by, sort=False)
     means, totals = groups.mean(), table.sum(axis=1).groupby(level=by, sort=False)
-    names = style.wrapped(f"{name} (n = {count})" for name, count in totals.size().items())
-    if ax is None:
-        lines = max(name.count("\n") + 1 for name in names)
-        ax = style.new_axes(column, float(np.clip(0.9 + (0.1 + 0.12 * lines) * len(means), 1.6, 9.0)))
+    labels = [f"{name} (n = {count})" for name, count in totals.size().items()]
+    own = ax is None
+    names = style.row_names(labels, style.width_of(column) if ax is None else style.width_around(ax))
+    height = max(1.7, 0.6 + float(np.maximum(0.22, style.row_heights(names)).max()) * len(names))
+    ax = style.new_axes(column, height) if ax is None else ax
     place = np.arange(len(means))
     left = np.zeros(len(means))
     order = [*style.STAGE_COLORS, *(stage for stage in means if stage not in style.STAGE_COLORS)]
@@ -64,6 +67,7 @@ def cost_by_policy(
             label=str(stage),
         )
         left += width
+    several = bool((totals.size() > 1).any())
     deviation = totals.std(ddof=1).to_numpy(dtype=np.float64)
     ax.errorbar(left, place, xerr=np.nan_to_num(deviation), linestyle="none", color="black", elinewidth=0.8, capsize=2)
     ax.set_yticks(place, names)
@@ -71,5 +75,6 @@ def cost_by_policy(
     ax.set_xlim(left=0.0)
     ax.set_xlabel(_LABELS[quantity])
     ax.grid(axis="x")
-    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    note = "Bars: ± one standard deviation of the total over n runs" if several else ""
+    style.legend_below(ax, grow=own, note=note, from_edge=True)
     return ax

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
+from modyn_bench.analysis.frames import check_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +43,8 @@ def cost_by_stage(
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
     """
+    check_rows(stages, ["trigger_index", "stage", quantity], name="stages")
+    own = ax is None
     ax = style.new_axes(column, 2.2) if ax is None else ax
     order = [*style.STAGE_COLORS, *(stage for stage in stages["stage"].unique() if stage not in style.STAGE_COLORS)]
     table = (
@@ -70,13 +73,8 @@ def cost_by_stage(
     ax.set_ylabel(QUANTITY_NAMES[quantity])
     ax.grid(axis="y")
     handles, labels = ax.get_legend_handles_labels()
-    ax.legend(
-        handles[::-1],  # in the order of the stack, top first
-        labels[::-1],
-        loc="upper left",
-        bbox_to_anchor=(1.0, 1.0),
-        title=f"Total: {_amount(total, quantity)}",
-    )
+    stacked = dict(zip(labels[::-1], handles[::-1], strict=True))  # top first
+    style.legend_below(ax, grow=own, note=f"Total: {_amount(total, quantity)}", handles=stacked)
     return ax
 
 
@@ -97,7 +95,7 @@ def _legend_text(stage: str, value: float, total: float, quantity: Quantity) -> 
 def _label(ax: Axes, index: np.ndarray, triggers: pd.DataFrame | None) -> None:
     """Date the bars, or number them, and name the one after the last trigger."""
     finite = index[np.isfinite(index)].astype(np.int64)
-    shown = style.thinned(len(finite), 7)
+    shown = style.thinned(len(finite), 3 if style.is_narrow(ax) else 7)
     numbers = finite[shown]
     if triggers is None:
         texts = [str(number) for number in numbers]

@@ -65,6 +65,7 @@ def evaluation_heatmap(
         .reindex(index=model_ids, columns=windows["window_id"])
         .to_numpy(dtype=np.float64)
     )
+    own = ax is None
     if ax is None:
         ax = style.new_axes(column, float(np.clip(1.2 + 0.1 * len(model_ids), 2.2, 5.5)))
     axis = _WindowAxis.of(windows)
@@ -80,7 +81,7 @@ def evaluation_heatmap(
     if axis.is_time:
         _mark_arrivals(ax, records)
     _mark_composites(ax, rows, dict(zip(windows["window_id"], axis.middles, strict=True)), model_ids)
-    _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()))
+    _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()), grow=own)
     return ax
 
 
@@ -140,9 +141,7 @@ def _mark_arrivals(ax: Axes, records: pd.DataFrame) -> None:
 
 def _mark_composites(ax: Axes, rows: pd.DataFrame, places: Mapping[int, float], ids: IntArray) -> None:
     """Put a dot into every cell that a composite model is made of; one cell may have both."""
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    width, height = figure.get_size_inches() * 72
+    width, height = style.figure_of(ax).get_size_inches() * 72
     cell = min(0.8 * width / max(1, len(places)), 0.8 * height / max(1, len(ids)))
     size = float(np.clip(0.42 * cell, 0.7, 3.6))
     for variant, marker, color, scale in (
@@ -173,9 +172,10 @@ def _label(
     axis: _WindowAxis,
     mesh: QuadMesh,
     undefined: bool,
+    grow: bool,
 ) -> None:
     if axis.is_time:
-        style.date_axis(ax, label="Stream time of the evaluation window")
+        style.date_axis(ax, label="Stream time" if style.is_narrow(ax) else "Stream time of the evaluation window")
     else:
         shown = style.thinned(len(windows), 5)
         ax.set_xticks(shown, _interval_texts(windows.iloc[shown]), fontsize=5)
@@ -184,9 +184,8 @@ def _label(
     shown = style.thinned(len(last), 14)
     ax.set_yticks(shown, style.date_texts(last[shown], records.index[shown]))
     ax.set_ylabel("Model, by its last arrival")
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    bar = figure.colorbar(mesh, ax=ax, pad=0.01, aspect=30)
+    narrow = style.is_narrow(ax)
+    bar = style.figure_of(ax).colorbar(mesh, ax=ax, pad=0.01, aspect=30, location="top" if narrow else "right")
     bar.set_label(axis_label(metric))
     bar.outline.set_linewidth(0.6)
     ax.spines[["top", "right"]].set_visible(True)
@@ -196,8 +195,13 @@ def _label(
         handles.append(Patch(facecolor="none", edgecolor=_ARRIVALS_COLOR, linewidth=1.0, label=_ARRIVALS))
     if undefined:
         handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label="undefined"))
-    legend = ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.3)
-    for handle in legend.legend_handles[:num_dots]:
+    if narrow:
+        named = {str(handle.get_label()): handle for handle in handles}
+        style.legend_below(ax, grow=grow, handles=named, from_edge=True)
+    else:
+        ax.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, borderaxespad=0.3)
+    legend = ax.get_legend()
+    for handle in legend.legend_handles[:num_dots] if legend is not None else ():
         handle.set(markersize=4, markeredgewidth=0.5)  # type: ignore[union-attr]
 
 

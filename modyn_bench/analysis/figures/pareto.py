@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.amounts import AmountFormatter, short
+from modyn_bench.analysis.frames import check_rows
 from modyn_bench.analysis.statistics.front import on_front
 from modyn_bench.types import FloatArray
 
@@ -52,6 +53,7 @@ def pareto(
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
     """
+    check_rows(points, [cost, value, by], name="points")
     table = aggregate(points, cost=cost, value=value, by=by)
     front = pareto_front(table["cost"], table["value"], higher_is_better=higher_is_better)
     own = ax is None
