@@ -135,19 +135,20 @@ def build_window_sets(
     ]
 
 
-def auto_duration(first: int, last: int) -> str:
+def auto_duration(first: int, last: int, *, least: int = AUTO_MIN_WINDOWS) -> str:
     """Return the longest duration of a ladder of which at least 40 consecutive windows cover a span of time.
 
     Args:
         first: Time of the first sample.
         last: Time of the last sample.
+        least: The number of windows, in place of 40.
 
     Example:
         >>> day = 86_400
         >>> auto_duration(0, 27 * 365 * day), auto_duration(0, 41 * day), auto_duration(0, 0)
         ('26w', '1d', '1s')
     """
-    fitting = (step for step in reversed(AUTO_LADDER) if (last - first) // parse_duration(step) + 1 >= AUTO_MIN_WINDOWS)
+    fitting = (step for step in reversed(AUTO_LADDER) if (last - first) // parse_duration(step) + 1 >= least)
     return next(fitting, AUTO_LADDER[0])
 
 
