@@ -1,0 +1,65 @@
+"""Names stand at their ranks, and bars join what does not differ."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modyn_bench.analysis.figures.critical_difference import cliques, critical_difference
+from modyn_bench.errors import RequestError
+
+RANKS = pd.DataFrame({"policy": list("dbca"), "rank": [4.6, 1.8, 2.6, 1.0]})
+
+
+def scale(ax) -> tuple[float, float]:
+    """Where ranks 1 and k are."""
+    axis = ax.lines[0].get_xdata()
+    return axis[0], axis[1]
+
+
+def of_kind(ax, kind: str) -> list[np.ndarray]:
+    return [item.get_xdata() for item in ax.lines if item.get_gid() == kind]
+
+
+def test_every_policy_is_joined_to_its_rank() -> None:
+    ranks = RANKS.assign(rank=[3.9, 2.1, 2.6, 1.4])
+    ax = critical_difference(ranks, 1.0, num_datasets=10)
+    first, last = scale(ax)
+    drawn = [xs[0] for xs in of_kind(ax, "rank")]
+    np.testing.assert_allclose(drawn, first + (last - first) * (np.array([1.4, 2.1, 2.6, 3.9]) - 1) / 3)
+    texts = [text.get_text() for text in ax.texts]
+    for name in "abcd":
+        assert name in texts
+    for rank in ("1.40", "2.10", "2.60", "3.90"):
+        assert rank in texts
+    (ruler,) = of_kind(ax, "cd")
+    assert ruler[1] - ruler[0] == pytest.approx((last - first) / 3)
+    assert "critical difference 1.00, 10 datasets" in texts
+
+
+def test_bars_join_the_longest_stretches_below_the_critical_difference() -> None:
+    ranks = np.array([1.4, 2.1, 2.6, 3.9])
+    assert cliques(ranks, 1.0) == [(0, 1), (1, 2)]
+    assert cliques(ranks, 0.5) == []
+    assert cliques(ranks, 3.0) == [(0, 3)]
+    ax = critical_difference(RANKS.assign(rank=[3.9, 2.1, 2.6, 1.4]), 1.0, num_datasets=10)
+    assert len(of_kind(ax, "clique")) == 2
+
+
+def test_policies_that_differ_by_exactly_the_critical_difference_are_not_joined() -> None:
+    assert cliques(np.array([1.0, 2.0]), 1.0) == []
+
+
+def test_wrong_requests_are_answered() -> None:
+    ranks = RANKS.assign(rank=[3.9, 2.1, 2.6, 1.4])
+    with pytest.raises(RequestError, match="num_datasets=4 must be at least 5"):
+        critical_difference(ranks, 1.0, num_datasets=4)
+    with pytest.raises(RequestError, match="ranks has no rows"):
+        critical_difference(ranks.iloc[:0], 1.0, num_datasets=9)
+    with pytest.raises(RequestError, match="ranks must have two policies or more, each once"):
+        critical_difference(ranks.assign(policy="a"), 1.0, num_datasets=9)
+    with pytest.raises(RequestError, match="cd=nan must be"):
+        critical_difference(ranks, float("nan"), num_datasets=9)
+    with pytest.raises(RequestError, match=r"average ranks of 3 policies sum to 6, but these to 8\.6"):
+        critical_difference(ranks.iloc[:3], 1.0, num_datasets=9)
