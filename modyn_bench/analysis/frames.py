@@ -84,12 +84,27 @@ def grouped(
         return [Group("", 0, _runs(frame))]
     check_rows(frame, [by], name=name)
     named = [(str(group), rows) for group, rows in frame.groupby(by, sort=False)]
-    places = {group: place for place, (group, _) in enumerate(named)} if order is None else order
-    absent = [group for group, _ in named if group not in places]
-    if absent:
-        raise RequestError(f"order has no place for {', '.join(absent)}: give one to every {by}")
+    places = places_of([group for group, _ in named], order)
     made = [Group(group, places[group], _runs(rows)) for group, rows in named]
     return sorted(made, key=lambda group: group.place)
+
+
+def places_of(names: Sequence[str], order: Mapping[str, int] | None) -> Mapping[str, int]:
+    """Return the place of each name among colours and marks: that of the order or, without one, of appearance.
+
+    Raises:
+        RequestError: If the order lacks a name.
+
+    Example:
+        >>> places_of(["b", "a"], None)
+        {'b': 0, 'a': 1}
+    """
+    if order is None:
+        return {name: place for place, name in enumerate(names)}
+    absent = [name for name in names if name not in order]
+    if absent:
+        raise RequestError(f"order has no place for {', '.join(absent)}: give one to every name that is drawn")
+    return order
 
 
 def over_runs(table: pd.DataFrame) -> OverRuns:
@@ -119,7 +134,7 @@ def cells(evaluations: pd.DataFrame, *, metric: str | None = None, window_set: s
         window_set: Default: the window set of the first row.
 
     Raises:
-        RequestError: If there is no such metric or window set, or no row at all.
+        RequestError: If there is no such metric or window set, no row at all, or a cell twice.
     """
     if evaluations.empty:
         raise RequestError(
@@ -131,6 +146,9 @@ def cells(evaluations: pd.DataFrame, *, metric: str | None = None, window_set: s
         if value not in present:
             raise RequestError(f"there is no {column} {value!r} in these evaluations; there is {', '.join(present)}")
         evaluations = evaluations[evaluations[column] == value]
+    cell = [column for column in ("run_id", "window_id", "model_id") if column in evaluations]
+    if evaluations.duplicated(cell).any():
+        raise RequestError("evaluations holds cells of several runs, or one twice: it needs a column run_id")
     return evaluations
 
 

@@ -326,6 +326,16 @@ class TestFrames:
     def test_nothing_to_draw_is_an_error_that_says_so(self) -> None:
         with pytest.raises(RequestError, match="nothing to draw"):
             evaluation_heatmap(EVALUATIONS.iloc[:0], MODELS)
+        stages = TestCostByStage.STAGES.assign(run_id="a", policy="a").iloc[:0]
+        for draw in (cost_by_stage, cost_by_policy):
+            with pytest.raises(RequestError, match="nothing to draw: stages has no rows"):
+                draw(stages)
+        with pytest.raises(RequestError, match="nothing to draw: points has no rows"):
+            pareto(TestPareto.POINTS.iloc[:0], cost="passes")
+
+    def test_cells_of_several_runs_are_told_from_cells_of_one(self) -> None:
+        with pytest.raises(RequestError, match="needs a column run_id"):
+            composite_over_time(pd.concat([EVALUATIONS, EVALUATIONS]))
 
 
 def check_apart(labels) -> None:

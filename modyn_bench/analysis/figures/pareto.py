@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.amounts import AmountFormatter, short
+from modyn_bench.analysis.frames import check_rows, places_of
 from modyn_bench.analysis.frames import check_rows
 from modyn_bench.analysis.statistics.front import on_front
 from modyn_bench.types import FloatArray
@@ -68,7 +69,7 @@ def pareto(
         zorder=1,
         label="Pareto front",
     )
-    order = {str(name): place for place, name in enumerate(table.index)} if order is None else order
+    order = places_of([str(name) for name in table.index], order)
     numbers = table.to_numpy(dtype=np.float64)  # columns: cost, cost_std, value, value_std, n
     looks = [order[str(name)] for name in table.index]
     for place in np.argsort(looks, kind="stable"):

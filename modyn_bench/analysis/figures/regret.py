@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.figures.pareto import aggregate
-from modyn_bench.analysis.frames import check_rows
+from modyn_bench.analysis.frames import check_rows, places_of
 from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray
 
@@ -61,7 +61,7 @@ def regret(
     if oracle["k"].duplicated().any():
         raise RequestError("oracle must have one row per k: average over seeds first")
     table = regrets(oracle, points, num_triggers=num_triggers, value=value, by=by, higher_is_better=higher_is_better)
-    order = {str(name): place for place, name in enumerate(table.index)} if order is None else order
+    order = places_of(list(table.index), order)
     own = ax is None
     ax = style.new_axes(column, 2.4) if ax is None else ax
     ax.plot(oracle["k"], oracle["chosen_on"], color="#999999", linestyle=(0, (1, 1)), label="best, where it was chosen")
