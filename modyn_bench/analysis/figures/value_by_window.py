@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.lines import Line2D
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.frames import VARIANTS, cells, composite_series, grouped
@@ -15,9 +16,12 @@ from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.types import FloatArray
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _MOST_POINTS = 100
+_MEDIAN: dict[str, Any] = {"color": "black", "linewidth": 1.2}
+_MEAN: dict[str, Any] = {"marker": "D", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": "black"}
 
 
 @style.styled
@@ -65,6 +69,7 @@ def value_by_window(
     width = style.width_of(column) if ax is None else style.width_around(ax)
     names = style.row_names([group.label for group in shown], width)
     height = 0.75 + float(np.maximum(0.24, style.row_heights(names)).max()) * len(shown)
+    own = ax is None
     ax = style.new_axes(column, height) if ax is None else ax
     for row, group in enumerate(shown):
         _draw_box(ax, table[group.name].to_numpy(dtype=np.float64), row=row, color=style.look(group.place).color)
@@ -74,10 +79,13 @@ def value_by_window(
     over = f"({style.VARIANT_NAMES[variant]}, {len(table)} window{'s' * (len(table) != 1)})"
     if reference is None:
         ax.set_xlabel(f"{axis_label(metric)}\n{over}")
-        return ax
-    ax.axvline(0.0, color="black", linewidth=0.7, zorder=1)
-    ax.set_xlabel("\n".join([*style.wrapped([f"{axis_label(metric)}, difference to {reference}"], 46), over]))
-    _tell_better(ax, table[[group.name for group in shown]], higher=HIGHER_IS_BETTER[metric])
+    else:
+        ax.axvline(0.0, color="black", linewidth=0.7, zorder=1)
+        ax.set_xlabel("\n".join([*style.wrapped([f"{axis_label(metric)}, difference to {reference}"], 46), over]))
+        _tell_better(ax, table[[group.name for group in shown]], higher=HIGHER_IS_BETTER[metric])
+    marks: dict[str, Artist] = {"median": Line2D([], [], **_MEDIAN), "mean": Line2D([], [], linestyle="none", **_MEAN)}
+    note = "Box: quartiles; whiskers: within 1.5 box lengths"
+    style.legend_below(ax, grow=own, handles=marks, note=note, from_edge=True)
     return ax
 
 
@@ -133,8 +141,8 @@ def _draw_box(ax: Axes, values: FloatArray, *, row: int, color: str) -> None:
         boxprops={"color": color, "linewidth": 1.0},
         whiskerprops={"color": color, "linewidth": 0.8},
         capprops={"color": color, "linewidth": 0.8},
-        medianprops={"color": "black", "linewidth": 1.2},
-        meanprops={"marker": "D", "markersize": 3, "markerfacecolor": "white", "markeredgecolor": "black"},
+        medianprops=_MEDIAN,
+        meanprops=_MEAN,
         flierprops={"marker": ".", "markersize": 1.8, "markeredgecolor": "#999999"},
         zorder=3,
     )
