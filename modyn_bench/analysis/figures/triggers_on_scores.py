@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from modyn_bench.analysis import style
+from modyn_bench.analysis.amounts import AmountFormatter
 from modyn_bench.analysis.frames import check_rows
 from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ["trigger_index", "policy", "at_timestamp", "score", "threshold", "fired", "warmup"]
 _MOST_MARKERS = 150
+_LARGE = 10_000  # scores from here on, such as regrets per cost, are written as 10k
 _WARMUP_COLOR = "#E6E6E6"
 _FIRED_COLOR = "#D55E00"
 _SCORE_COLOR = "#0072B2"
@@ -126,6 +128,8 @@ def _draw(ax: Axes, rows: pd.DataFrame, policy: str) -> None:
         marker = "o" if np.isfinite(score).sum() <= _MOST_MARKERS else ""
         ax.plot(x, score, color=_SCORE_COLOR, linewidth=0.9, marker=marker, markersize=1.8, label="score")
         ax.yaxis.set_major_locator(MaxNLocator(4))
+        if np.nanmax(np.abs(score)) >= _LARGE:
+            ax.yaxis.set_major_formatter(AmountFormatter())
     else:
         ax.set_yticks([])
         ax.spines["left"].set_visible(False)

@@ -77,6 +77,14 @@ def test_one_member_can_be_drawn_alone(tables: dict[str, pd.DataFrame]) -> None:
     np.testing.assert_array_equal(drawn.get_ydata(), rows.loc[rows["policy"] == "ensemble/drift", "score"])
 
 
+def test_large_scores_are_written_short(tables: dict[str, pd.DataFrame]) -> None:
+    rows = decisions_of(tables, "drift")
+    ax = triggers_on_scores(rows.assign(score=rows["score"] * 1e9, threshold=1e6))
+    ax.figure.draw_without_rendering()
+    assert "15M" in [label.get_text() for label in ax.get_yticklabels()]
+    assert ax.yaxis.offsetText.get_text() == ""
+
+
 def test_a_single_decision_can_be_drawn(tables: dict[str, pd.DataFrame]) -> None:
     rows = decisions_of(tables, "drift").dropna(subset="score").iloc[:1]
     ax = triggers_on_scores(rows)
