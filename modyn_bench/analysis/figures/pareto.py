@@ -12,7 +12,6 @@ from matplotlib.ticker import MaxNLocator
 from modyn_bench.analysis import style
 from modyn_bench.analysis.amounts import AmountFormatter, short
 from modyn_bench.analysis.frames import check_rows, places_of
-from modyn_bench.analysis.frames import check_rows
 from modyn_bench.analysis.statistics.front import on_front
 from modyn_bench.types import FloatArray
 
