@@ -121,8 +121,11 @@ class TestPeriods:
         assert (made.loc[made["model_id"] == 1, "num_windows"] == 1).all()
 
     def test_rows_of_several_runs_are_refused(self) -> None:
-        with pytest.raises(RequestError, match="rows of several runs"):
+        with pytest.raises(RequestError, match="several runs"):
             period_matrix(pd.concat([EVALUATIONS, EVALUATIONS]), MODELS)
+        named = pd.concat([EVALUATIONS.assign(run_id=name) for name in ("a", "b")])
+        with pytest.raises(RequestError, match="rows of several runs"):
+            period_matrix(named, MODELS)
         with pytest.raises(RequestError, match="there is no metric 'loss'"):
             period_matrix(EVALUATIONS, MODELS, metric="loss")
 
