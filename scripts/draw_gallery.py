@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy.stats import studentized_range
 
 from modyn_bench.analysis.draw import save
 from modyn_bench.analysis.figures.class_shares import class_shares
@@ -35,13 +34,15 @@ from modyn_bench.analysis.figures.triggers_on_scores import triggers_on_member_s
 from modyn_bench.analysis.figures.triggers_over_time import triggers_over_time
 from modyn_bench.analysis.figures.value_by_window import value_by_window, window_means
 from modyn_bench.analysis.frames import cells
+from modyn_bench.analysis.oracle.dense import find_oracle
+from modyn_bench.analysis.oracle.regret import regret as lost
+from modyn_bench.analysis.statistics.ranks import rank_pipelines
 from modyn_bench.cli import main as run_command
 from modyn_bench.evaluation.compare import compare
 from modyn_bench.evaluation.costs import policy_costs
 from modyn_bench.jobs import prepare_store
 from modyn_bench.preflight import check_jobs
 from modyn_bench.runs.load import Runs, load_runs
-from modyn_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +71,7 @@ ORDER = {policy: place for place, policy in enumerate(POLICIES)}
 SHOWN = ("time_1y", "time_3y", "mmd_above_01", "ensemble")
 METRIC = "accuracy"
 REFERENCE = "time_1y"
+AT_CANDIDATES = "time_3y"  # trains at times of the reference alone, from its third on
 YEARS_OF_A_DATASET = 4
 
 
@@ -105,61 +107,21 @@ def ranks_of(frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, float, int]
     means = window_means(rows, by="pipeline", variant="currently_active")
     years = pd.to_datetime(means.index.get_level_values("anchor"), unit="s").year
     spans = means.groupby((years - years.min()) // YEARS_OF_A_DATASET).mean()
-    ranks = spans.rank(axis=1, ascending=False).mean()
-    count, num_datasets = len(ranks), len(spans)
-    quantile = studentized_range.ppf(0.95, count, np.inf) / np.sqrt(2)
-    cd = float(quantile * np.sqrt(count * (count + 1) / (6 * num_datasets)))
-    return ranks.rename("rank").rename_axis("policy").reset_index(), cd, num_datasets
+    ranking = rank_pipelines(spans.to_numpy(), list(spans.columns))
+    assert ranking.critical_difference is not None
+    return pd.DataFrame({"policy": ranking.names, "rank": ranking.ranks}), ranking.critical_difference, len(spans)
 
 
-def oracle_of(frames: dict[str, pd.DataFrame], windows: pd.Index) -> pd.DataFrame:
-    """Return the best k of the yearly models for every k, chosen on one seed's values and scored on the others'.
+def oracle_of(runs: Runs) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the best schedules among the yearly models of the first seed, and the policy that trains at these times.
 
-    Args:
-        frames: The runs' tables.
-        windows: Ids of the windows that are averaged over.
+    Returns:
+        The oracle's curve, and pipeline, num_triggers and value of the policy's run, on the same test samples.
     """
-    rows = cells(frames["evaluations"], metric=METRIC)
-    rows = rows[(rows["pipeline"] == REFERENCE) & rows["window_id"].isin(windows)]
-    values = [
-        run.pivot(index="model_id", columns="window_id", values="value").to_numpy(dtype=np.float64)
-        for _, run in rows.groupby("run_id", sort=False)
-    ]
-    available = first_run(frames["models"], REFERENCE).sort_values("model_id")["available_at"].to_numpy()
-    anchors = rows.drop_duplicates("window_id").sort_values("window_id")["anchor"].to_numpy()
-    begins = np.searchsorted(anchors, available, side="right")  # each model's first window: available_at < anchor
-    elsewhere = np.mean(values[1:], axis=0)
-    table = []
-    for schedule in best_schedules(values[0], begins):
-        served = schedule[np.searchsorted(begins[schedule], np.arange(len(anchors)), side="right") - 1]
-        chosen_on, scored_on = (own[served, np.arange(len(anchors))].mean() for own in (values[0], elsewhere))
-        table.append({"k": len(schedule), "chosen_on": chosen_on, "scored_on": scored_on})
-    return pd.DataFrame(table)
-
-
-def best_schedules(values: FloatArray, begins: IntArray) -> Iterator[IntArray]:
-    """Yield the models of the best schedule of 1, 2, … models, by dynamic programming over the last model.
-
-    Args:
-        values: Value of each model in each window, shape (M, W).
-        begins: First window in which each model can serve, increasing, shape (M,); a model serves until the next of its
-            schedule begins, and the first one of a schedule must serve the first window.
-    """
-    num_models, num_windows = values.shape
-    sums = np.concatenate([np.zeros((num_models, 1)), np.cumsum(values, axis=1)], axis=1)
-    inside = np.flatnonzero(begins < num_windows)
-    first = [model for model in inside if begins[model] == 0][-1]
-    paths = {first: (0.0, [first])}  # last model: value before it begins, schedule
-    while paths:
-        totals = {model: value + sums[model, -1] - sums[model, begins[model]] for model, (value, _) in paths.items()}
-        yield np.array(paths[max(totals, key=totals.__getitem__)][1])
-        longer: dict[int, tuple[float, list[int]]] = {}
-        for model, (value, path) in paths.items():
-            for later in inside[inside > model]:
-                reached = value + sums[model, begins[later]] - sums[model, begins[model]]
-                if begins[later] > begins[model] and reached > longer.get(later, (-np.inf, path))[0]:
-                    longer[later] = (reached, [*path, later])
-        paths = longer
+    paths = runs.configs[runs.configs["seed"] == 0].set_index("policy")["path"]
+    oracle = find_oracle(Path(paths[REFERENCE]), metric=METRIC, first_trigger=2)
+    row = lost(oracle, Path(paths[AT_CANDIDATES])).assign(pipeline=AT_CANDIDATES)
+    return oracle.curve.reset_index(), row.rename(columns={"value_scoring": "value"})
 
 
 def figures(runs: Runs) -> Iterator[tuple[str, Axes]]:
@@ -176,6 +138,8 @@ def figures(runs: Runs) -> Iterator[tuple[str, Axes]]:
     yield "cumulative_costs", cumulative_costs(some["stages"], some["triggers"], by="pipeline", order=ORDER)
     yield "cost_by_policy", cost_by_policy(frames["stages"], by="pipeline")
     yield "cost_by_stage", cost_by_stage(yearly["stages"], yearly["triggers"])
+    curve, policies = oracle_of(runs)
+    yield "regret", regret(curve, policies, by="pipeline", value_label="Accuracy, currently active", order=ORDER)
     ranks, cd, num_datasets = ranks_of(frames)
     yield "critical_difference", critical_difference(ranks, cd, num_datasets=num_datasets)
 
@@ -194,9 +158,6 @@ def _of_values(frames: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Axes]]:
     points = measured(frames)
     labels = {"cost_label": "Sample passes", "value_label": "Accuracy, currently active"}
     yield "pareto", pareto(points, cost="sample_passes", **labels, **common)
-    windows = window_means(cells(evaluations, metric=METRIC), by="pipeline", variant="currently_active").index
-    oracle = oracle_of(frames, windows.get_level_values("window_id"))
-    yield "regret", regret(oracle, points, value_label=labels["value_label"], **common)
 
 
 def dataset_figures() -> Iterator[tuple[str, Axes]]:

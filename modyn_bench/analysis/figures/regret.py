@@ -40,11 +40,12 @@ def regret(
     policy's mean number of triggers, and interpolated between whole numbers.
 
     Args:
-        oracle: One row per number of triggers: k (1, 2, …), chosen_on (the value of the best schedule of k triggers on
-            the data that it was chosen on), scored_on (its value on other data, such as the policies' windows).
+        oracle: One row per number of triggers, such as ``Oracle.curve.reset_index()``: num_triggers (1, 2, …),
+            value_choosing (the value of the best schedule of so many on the data that it was chosen on) and
+            value_scoring (its value on other data).
         points: One row per run of a policy.
         num_triggers: The column of ``points`` with the number of triggers.
-        value: The column of ``points`` with the value, on the data of ``scored_on``.
+        value: The column of ``points`` with the value, on the data of ``value_scoring``.
         by: The column of ``points`` that names the runs that differ by seed only.
         value_label: Of the vertical axis.
         higher_is_better: Whether a higher value is a better one.
@@ -55,17 +56,25 @@ def regret(
     Raises:
         RequestError: If there is nothing to draw.
     """
-    check_rows(oracle, ["k", "chosen_on", "scored_on"], name="oracle")
+    check_rows(oracle, ["num_triggers", "value_choosing", "value_scoring"], name="oracle")
     check_rows(points, [num_triggers, value, by], name="points")
-    oracle = oracle.sort_values("k")
-    if oracle["k"].duplicated().any():
-        raise RequestError("oracle must have one row per k: average over seeds first")
+    oracle = oracle.sort_values("num_triggers")
+    if oracle["num_triggers"].duplicated().any():
+        raise RequestError("oracle must have one row per number of triggers: average over seeds first")
     table = regrets(oracle, points, num_triggers=num_triggers, value=value, by=by, higher_is_better=higher_is_better)
     order = places_of(list(table.index), order)
     own = ax is None
     ax = style.new_axes(column, 2.4) if ax is None else ax
-    ax.plot(oracle["k"], oracle["chosen_on"], color="#999999", linestyle=(0, (1, 1)), label="best, where it was chosen")
-    ax.plot(oracle["k"], oracle["scored_on"], color="black", linewidth=1.0, label="the same, on other data")
+    ax.plot(
+        oracle["num_triggers"],
+        oracle["value_choosing"],
+        color="#999999",
+        linestyle=(0, (1, 1)),
+        label="best, where it was chosen",
+    )
+    ax.plot(
+        oracle["num_triggers"], oracle["value_scoring"], color="black", linewidth=1.0, label="the same, on other data"
+    )
     for name, row in sorted(table.iterrows(), key=lambda named: order[str(named[0])]):
         _draw_policy(ax, str(name), row, look=style.look(order[str(name)]))
     ax.set_xlabel("Triggers")
@@ -85,7 +94,7 @@ def regrets(
     """Return each policy's mean and deviation of triggers and value, its n, and its regret.
 
     Args:
-        oracle: As in ``regret``, sorted by k.
+        oracle: As in ``regret``, in order.
         points: As in ``regret``.
         num_triggers: Column of ``points``.
         value: Column of ``points``.
@@ -93,11 +102,11 @@ def regrets(
         higher_is_better: Whether a higher value is a better one.
 
     Returns:
-        By policy: cost, cost_std (of the number of triggers), value, value_std, n, best (of the oracle, scored_on) and
-        regret, both null outside the oracle's range of k.
+        By policy: cost, cost_std (of the number of triggers), value, value_std, n, best (the oracle's value_scoring)
+        and regret, both null outside the oracle's range of triggers.
 
     Example:
-        >>> oracle = pd.DataFrame({"k": [1, 3], "chosen_on": [0.5, 0.9], "scored_on": [0.4, 0.8]})
+        >>> oracle = pd.DataFrame({"num_triggers": [1, 3], "value_choosing": [0.5, 0.9], "value_scoring": [0.4, 0.8]})
         >>> points = pd.DataFrame({"policy": ["a", "a"], "num_triggers": [1, 3], "value": [0.5, 0.5]})
         >>> table = regrets(oracle, points, num_triggers="num_triggers", value="value", by="policy")
         >>> table["best"].round(3).tolist(), table["regret"].round(3).tolist()
@@ -105,11 +114,11 @@ def regrets(
     """
     table = aggregate(points, cost=num_triggers, value=value, by=by)
     table.index = table.index.map(str)
-    known = oracle.dropna(subset="scored_on")
+    known = oracle.dropna(subset="value_scoring")
     best: FloatArray = np.interp(
         table["cost"].to_numpy(dtype=np.float64),
-        known["k"].to_numpy(dtype=np.float64),
-        known["scored_on"].to_numpy(dtype=np.float64),
+        known["num_triggers"].to_numpy(dtype=np.float64),
+        known["value_scoring"].to_numpy(dtype=np.float64),
         left=np.nan,
         right=np.nan,
     )

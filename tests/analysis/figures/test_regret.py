@@ -10,7 +10,7 @@ from drawn import legend_texts, line
 from modyn_bench.analysis.figures.regret import regret, regrets
 from modyn_bench.errors import RequestError
 
-ORACLE = pd.DataFrame({"k": [3, 1, 2], "chosen_on": [0.9, 0.5, 0.8], "scored_on": [0.8, 0.4, 0.7]})
+ORACLE = pd.DataFrame({"num_triggers": [3, 1, 2], "value_choosing": [0.9, 0.5, 0.8], "value_scoring": [0.8, 0.4, 0.7]})
 POINTS = pd.DataFrame(
     {
         "policy": ["a", "a", "b", "c"],
@@ -21,12 +21,17 @@ POINTS = pd.DataFrame(
 
 
 def test_regret_is_counted_from_the_curve_on_other_data() -> None:
-    table = regrets(ORACLE.sort_values("k"), POINTS, num_triggers="num_triggers", value="value", by="policy")
+    table = regrets(ORACLE.sort_values("num_triggers"), POINTS, num_triggers="num_triggers", value="value", by="policy")
     assert table["best"].tolist()[:2] == pytest.approx([0.75, 0.4])
     assert table["regret"].tolist()[:2] == pytest.approx([0.15, -0.05])
     assert np.isnan(table.loc["c", "regret"])
     lower = regrets(
-        ORACLE.sort_values("k"), POINTS, num_triggers="num_triggers", value="value", by="policy", higher_is_better=False
+        ORACLE.sort_values("num_triggers"),
+        POINTS,
+        num_triggers="num_triggers",
+        value="value",
+        by="policy",
+        higher_is_better=False,
     )
     assert lower["regret"].tolist()[:2] == pytest.approx([-0.15, 0.05])
 
@@ -49,7 +54,7 @@ def test_wrong_requests_are_answered() -> None:
         regret(ORACLE.iloc[:0], POINTS)
     with pytest.raises(RequestError, match="points has no rows"):
         regret(ORACLE, POINTS.iloc[:0])
-    with pytest.raises(RequestError, match="oracle lacks the columns scored_on"):
-        regret(ORACLE.drop(columns="scored_on"), POINTS)
-    with pytest.raises(RequestError, match="one row per k"):
+    with pytest.raises(RequestError, match="oracle lacks the columns value_scoring"):
+        regret(ORACLE.drop(columns="value_scoring"), POINTS)
+    with pytest.raises(RequestError, match="one row per number of triggers"):
         regret(pd.concat([ORACLE, ORACLE]), POINTS)

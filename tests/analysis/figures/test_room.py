@@ -61,7 +61,7 @@ def ranks_of(tables: Tables) -> pd.DataFrame:
 
 def oracle() -> pd.DataFrame:
     k = np.arange(1, 10)
-    return pd.DataFrame({"k": k, "chosen_on": 0.62 - 0.2 / k, "scored_on": 0.6 - 0.2 / k})
+    return pd.DataFrame({"num_triggers": k, "value_choosing": 0.62 - 0.2 / k, "value_scoring": 0.6 - 0.2 / k})
 
 
 OF_PIPELINES: dict[str, Callable[[Tables, Column], Axes]] = {
