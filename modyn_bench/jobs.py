@@ -186,7 +186,9 @@ def _rehearse(parts: _Parts) -> None:
     Raises:
         RequestError: If one does not suit the data; of those beside it the message names the key.
     """
-    parts.trainer.rehearse()
+    policies: dict[str, Trigger | Selector] = {"trigger": parts.trigger, "selector": parts.selector}
+    needing = [f"{kind}={policy.name}" for kind, policy in policies.items() if policy.needs_embeddings]
+    parts.trainer.rehearse(embeddings=f"{' and '.join(needing)} needs embeddings" if needing else "")
     for key, model in parts.selector.second_models.items():
         try:
             parts.trainer.second(key, model=model).rehearse()

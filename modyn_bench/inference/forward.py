@@ -108,7 +108,7 @@ class Forward:
         """
         inputs: list[torch.Tensor] = []  # of the layers that may be the last one, in the order in which they ran
         named = getattr(self.module, "embedding_layer", None)
-        layers = [self.module.get_submodule(named)] if isinstance(named, str) else _matrix_layers(self.module)
+        layers = [_layer(self.module, named)] if isinstance(named, str) else _matrix_layers(self.module)
 
         def record(_: nn.Module, args: tuple[Any, ...]) -> None:
             if args and isinstance(args[0], torch.Tensor) and args[0].is_floating_point():
@@ -126,6 +126,21 @@ class Forward:
                 "one row per sample; name the layer whose input is the embedding by model.embedding_layer"
             )
         return inputs[0].flatten(1).float(), logits
+
+
+def _layer(module: nn.Module, name: str) -> nn.Module:
+    """Return a layer by its name.
+
+    Raises:
+        ContractError: If there is none of this name.
+    """
+    layers: dict[str, nn.Module] = dict(module.named_modules())
+    if name not in layers:
+        known = ", ".join(one for one in layers if one)
+        raise ContractError(
+            f"{type(module).__name__}.embedding_layer={name!r} is none of its layers, {known or 'none'}"
+        )
+    return layers[name]
 
 
 def _matrix_layers(module: nn.Module) -> list[nn.Module]:

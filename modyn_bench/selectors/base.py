@@ -143,6 +143,11 @@ class Selector(Stateful, ABC):
         """Configurations of models of another kind that it trains beside the one that is evaluated, by their keys."""
         return {}
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether it asks the model that is evaluated for embeddings."""
+        return False
+
     def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check, before anything is trained, that the policy suits a dataset.
 

@@ -43,8 +43,8 @@ class Coreset(Selector):
     def __init__(self, presampling: Selector, downsampling: Selector, *, warmup_triggers: int = 0) -> None:
         super().__init__(warmup_triggers=warmup_triggers)
         _check_presampling(presampling)
-        for part in _downsamplings(downsampling):
-            _check_downsampling(part)
+        for place, part in _downsamplings(downsampling):
+            _check_downsampling(place, part)
         self.presampling = presampling
         self.downsampling = downsampling
 
@@ -67,6 +67,11 @@ class Coreset(Selector):
     def second_models(self) -> Mapping[str, Mapping[str, Any]]:
         """Those of both parts."""
         return second_models_of(self._parts)
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether a part does."""
+        return any(part.needs_embeddings for part in self._parts.values())
 
     def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check both parts."""
@@ -119,29 +124,29 @@ def _with_held_out(selection: Selection) -> Selection:
     return Selection(keys[order], weights[order])
 
 
-def _check_presampling(part: object) -> None:
-    check_part("selector.presampling", part, Selector, "selector@selector.presampling=uniform", needed=True)
+def _check_presampling(part: object, place: str = "selector.presampling") -> None:
+    check_part(place, part, Selector, "selector@selector.presampling=uniform", needed=True)
     if isinstance(part, Downsampler | Coreset):
-        raise RequestError(f"selector.presampling={part.name} asks the model: choose it as selector.downsampling")
+        raise RequestError(f"{place}={part.name} asks the model: choose it as selector.downsampling")
     if isinstance(part, Schedule):
-        for policy in part.policies.values():
-            _check_presampling(policy)
+        for name, policy in part.policies.items():
+            _check_presampling(policy, f"{place}.policies.{name}")
 
 
-def _downsamplings(part: object) -> Iterator[object]:
-    """Yield a downsampling, or those that a schedule names."""
+def _downsamplings(part: object) -> Iterator[tuple[str, object]]:
+    """Yield a downsampling, or those that a schedule names, with their keys."""
     if isinstance(part, Schedule):
-        yield from part.policies.values()
+        yield from ((f"selector.downsampling.policies.{name}", policy) for name, policy in part.policies.items())
     else:
-        yield part
+        yield "selector.downsampling", part
 
 
-def _check_downsampling(part: object) -> None:
-    check_part("selector.downsampling", part, Selector, "selector@selector.downsampling=loss", needed=True)
+def _check_downsampling(place: str, part: object) -> None:
+    check_part(place, part, Selector, f"selector@{place}=loss", needed=True)
     if not isinstance(part, Downsampler):
         name = getattr(part, "name", "")
-        raise RequestError(f"selector.downsampling={name} does not ask the model: choose it as selector.presampling")
+        raise RequestError(f"{place}={name} does not ask the model: choose it as selector.presampling")
     for key, default in (("history", 0), ("limit", None), ("limit_by", "newest"), ("warmup_triggers", 0)):
         if getattr(part, key) != default:
-            place = "selector" if key == "warmup_triggers" else "selector.presampling"
-            raise RequestError(f"selector.downsampling.{key}={getattr(part, key)} has no effect: set {place}.{key}")
+            right = "selector" if key == "warmup_triggers" else "selector.presampling"
+            raise RequestError(f"{place}.{key}={getattr(part, key)} has no effect: set {right}.{key}")

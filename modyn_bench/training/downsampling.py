@@ -139,6 +139,12 @@ class Downsampling:
                 f"selector {policy.name} needs {', '.join(policy.needs)}: what chooses by records is told nothing else"
             )
         self._recorder = policy.recorder
+        width = self._recorder.record_size
+        if records is not None and records.values.shape[1] != width:
+            raise ContractError(
+                f"selector {self._recorder.name} keeps {width} numbers of each sample, but records of this name have "
+                f"{records.values.shape[1]}: give a policy that records otherwise a name of its own"
+            )
         if self._recorder.record_size:
             before = SampleRecords.empty(self._recorder.record_size) if records is None else records
             known = torch.from_numpy(before.of(selection.keys)).to(device)

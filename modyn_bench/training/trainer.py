@@ -17,7 +17,7 @@ from torch import nn
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
-from modyn_bench.errors import RequestError, RunError
+from modyn_bench.errors import ContractError, RequestError, RunError
 from modyn_bench.inference.forward import (
     Forward,
     as_input,
@@ -78,10 +78,13 @@ class ModelTrainer:
         self._loss = make(config.loss, "training.loss", reduction="none", **_options(config.loss))
         torch.set_num_threads(config.threads)
 
-    def rehearse(self) -> None:
+    def rehearse(self, *, embeddings: str = "") -> None:
         """Check, before anything is trained, that device, model, data, loss, optimisers and schedule go together.
 
         A model is built from the first samples and passes two of them forward; nothing of it stays.
+
+        Args:
+            embeddings: Who will ask the model for embeddings, in words; nobody, by default.
 
         Raises:
             RequestError: If they do not.
@@ -121,6 +124,22 @@ class ModelTrainer:
                 ) from error
             logits = check_outputs(outputs, len(labels), self._schema.num_classes, module)
             check_losses(self._loss(logits.float(), labels), len(labels), module)
+            if embeddings:
+                self._rehearse_embeddings(module, preprocessor.transform(rows), embeddings)
+
+    def _rehearse_embeddings(self, module: nn.Module, rows: Mapping[str, NDArray[Any]], who: str) -> None:
+        """Check that a model has embeddings."""
+        forward = Forward(
+            module,
+            num_classes=self._schema.num_classes,
+            device=self.config.accelerator,
+            precision=self.config.precision,
+        )
+        try:
+            with evaluating(module):
+                forward.embed(rows)
+        except ContractError as error:
+            raise RequestError(f"{who}: {error}") from error
 
     def fit(
         self,

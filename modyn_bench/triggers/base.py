@@ -96,6 +96,11 @@ class Trigger(Stateful, ABC):
         """Whether the policy asks for embeddings of the run's first model, which is then kept."""
         return False
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether the policy asks for embeddings."""
+        return False
+
     @abstractmethod
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Say where in these arrivals the policy next decides, or ``None`` if nowhere. Changes nothing.

@@ -90,6 +90,11 @@ class Batched(Trigger):
         """Whether the warm-up policy does."""
         return self.warmup_trigger is not None and self.warmup_trigger.uses_first_model
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether the warm-up policy does."""
+        return self.warmup_trigger is not None and self.warmup_trigger.needs_embeddings
+
     def check_dataset(self, *, num_classes: int) -> None:
         """Check the warm-up policy."""
         if self.warmup_trigger is not None:

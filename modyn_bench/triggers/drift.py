@@ -149,6 +149,12 @@ class Drift(Batched):
         """Whether vectors are embeddings of the first model."""
         return self.representation == "first_embedding" or super().uses_first_model
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether vectors are embeddings, and some distance reads vectors."""
+        reads = {detector.distance.reads for detector in self.detectors.values()}
+        return ("vectors" in reads and self.representation != "features") or super().needs_embeddings
+
     def ready(self, view: View) -> bool:
         """Say whether there is a reference, and a model where one is needed."""
         reads = {detector.distance.reads for detector in self.detectors.values()}

@@ -70,6 +70,11 @@ class Ensemble(Trigger):
         """Whether any member does."""
         return any(member.uses_first_model for member in self.members.values())
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether any member does."""
+        return any(member.needs_embeddings for member in self.members.values())
+
     def check_dataset(self, *, num_classes: int) -> None:
         """Check every member."""
         for name, member in self.members.items():

@@ -28,6 +28,7 @@ from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
 
+SECOND = {"_target_": "modyn_bench.models.TabularMLP", "hidden": [4]}
 POLICIES: dict[str, Callable[[], Selector]] = {
     **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
     "loss_whole_set": lambda: Loss(mode="sample_then_batch", history=1),
@@ -35,6 +36,12 @@ POLICIES: dict[str, Callable[[], Selector]] = {
     "warm_up": lambda: El2n(ratio=0.5, history=1, warmup_triggers=2),
     "coreset": lambda: Coreset(Uniform(ratio=0.7, history="all"), El2n(ratio=0.5)),
     "schedule": lambda: Schedule({"a": NewData(), "b": El2n(history="all"), "c": RhoLoss()}, after={"b": 1, "c": 3}),
+    "two_sides": lambda: Schedule(
+        {"a": RhoLoss(holdout_ratio=0.5, history=1), "b": RhoLoss(holdout_ratio=0.1, history=1)}, after={"b": 2}
+    ),
+    "two_models": lambda: Coreset(
+        NewData(history=1), Schedule({"a": RhoLoss(), "b": RhoLoss(irreducible_model=SECOND)}, after={"b": 2})
+    ),
     "downsamplings": lambda: Coreset(
         NewData(history="all"), Schedule({"a": El2n(), "b": Forgetting(), "c": El2n()}, after={"b": 1, "c": 2})
     ),
@@ -108,7 +115,7 @@ def test_second_models_that_leave_nothing_are_refused(store: SampleStore, tmp_pa
         run(tmp_path, store, RhoLoss(holdout="twin"), budget="sample_passes")
 
 
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"schedule"}))
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"schedule", "two_sides", "two_models"}))
 def test_every_policy_gets_the_same_compute(name: str, store: SampleStore, tmp_path: Path) -> None:
     """As many sample passes as 4 epochs over all data in scope take; a last batch or scoring more or less."""
     selector = POLICIES[name]()
@@ -145,7 +152,18 @@ def test_a_second_model_is_counted_by_its_size_and_kept(hidden: list[int], store
         assert select.backward_passes == pytest.approx(3 * held_out * share)
         assert select.forward_passes == pytest.approx((3 * held_out + len(keys)) * share)
         assert not selector.held_out(keys, 0).any()
-    assert (parts[-1] / "model" / "second" / "irreducible" / "model.safetensors").is_file()
+    (kept,) = (parts[-1] / "model" / "second").iterdir()
+    assert (kept / "model.safetensors").is_file()
+
+
+def test_a_second_model_never_goes_on_from_one_on_other_sides(store: SampleStore, tmp_path: Path) -> None:
+    """Two turns of the one, two of the other: each begins from scratch, and then goes on from its own."""
+    path = run(tmp_path, store, POLICIES["two_sides"]())
+    kept = [sorted(part.iterdir()) for part in sorted((path / "triggers").glob("[0-9]*/model/second"))]
+    assert [folder.name for folder in kept[-1]] == ["irreducible_simple_0.1"]
+    other = run(tmp_path / "other", store, RhoLoss(holdout_ratio=0.1, history=1, warmup_triggers=2))
+    (alone,) = sorted((other / "triggers").glob("[0-9]*/model/second"))[-1].iterdir()
+    assert (alone / "model.safetensors").read_bytes() == (kept[-1][0] / "model.safetensors").read_bytes()
 
 
 def test_what_is_known_of_samples_outlasts_a_turn_that_sees_none_of_them(store: SampleStore, tmp_path: Path) -> None:

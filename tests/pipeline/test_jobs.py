@@ -111,6 +111,49 @@ def test_a_second_model_that_cannot_be_trained_is_refused_where_it_stands(config
     assert not (tmp_path / "out").exists()
 
 
+NO_EMBEDDING = {"_target_": "worlds.Flat"}
+NO_LAYER = {"_target_": "worlds.Named"}
+
+
+@pytest.mark.parametrize(
+    ("choices", "model", "message"),
+    [
+        (["selector=k_center"], NO_EMBEDDING, r"selector=k_center needs embeddings: no embedding was found in Flat"),
+        (
+            ["selector=grad_norm", "selector.of=last_layer", "selector.warmup_triggers=3"],
+            NO_EMBEDDING,
+            "grad_norm needs",
+        ),
+        (
+            [*COMPOSED, "+selector@selector.downsampling.policies.third=k_center"],
+            NO_EMBEDDING,
+            "selector=coreset needs",
+        ),
+        (
+            ["selector=schedule", "selector@selector.policies.second=k_center"],
+            NO_LAYER,
+            r"'nothere' is none of its lay",
+        ),
+        (["trigger=drift", "trigger.representation=embedding"], NO_EMBEDDING, "trigger=drift needs embeddings"),
+        (["trigger=ensemble", "+trigger@trigger.members.drift=drift"], NO_LAYER, "trigger=ensemble needs embeddings"),
+    ],
+)
+def test_a_model_without_the_embeddings_that_policies_need_is_refused(config, tmp_path, choices, model, message):
+    if "third" in choices[-1]:
+        choices = [*choices, "+selector.downsampling.after.third=4"]
+    chosen = check_jobs(choices)[0].config
+    config |= {"selector": chosen["selector"], "trigger": chosen["trigger"], "model": model}
+    with pytest.raises(RequestError, match=message):
+        run_job(config)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("selector", ["loss", "el2n", "rho_loss"])
+def test_a_model_without_embeddings_suits_what_needs_none(config, selector):
+    config |= {"selector": check_jobs([f"selector={selector}"])[0].config["selector"], "model": NO_EMBEDDING}
+    assert run_job(config).status == "finished"
+
+
 def test_what_turns_out_wrong_in_the_middle_is_a_failure_of_the_run(config, tmp_path):
     config["model"] = {"_target_": "worlds.WrongLater"}
     with pytest.raises(RunError, match=r"returned shape \(10, 1\)"):

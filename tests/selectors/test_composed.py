@@ -202,12 +202,16 @@ NEW, HALF = NewData, Halving
         (lambda: Coreset(Coreset(NEW(), HALF()), HALF()), r"selector.presampling=coreset asks the model"),
         (
             lambda: Coreset(Schedule({"a": NEW(), "b": HALF()}, after={"b": 1}), HALF()),
-            r"selector.presampling=halving asks the model",
+            r"selector.presampling.policies.b=halving asks the model",
         ),
         (lambda: Coreset(NEW(), NEW()), r"selector.downsampling=new_data does not ask the model"),
         (
+            lambda: Coreset(NEW(), Schedule({"a": Halving(), "b": El2n(warmup_triggers=2)}, after={"b": 1})),
+            r"selector.downsampling.policies.b.warmup_triggers=2 has no effect: set selector.warmup_triggers",
+        ),
+        (
             lambda: Coreset(NEW(), Schedule({"a": HALF(), "b": NEW()}, after={"b": 1})),
-            r"selector.downsampling=new_data does not ask",
+            r"selector.downsampling.policies.b=new_data does not ask",
         ),
         (
             lambda: Coreset(NEW(), HALF(history="all")),

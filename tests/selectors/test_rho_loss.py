@@ -64,7 +64,7 @@ def prepared(policy: RhoLoss, num_samples: int, *, seed: int = 0, first: int = 0
 def test_a_share_is_held_out_and_the_rest_is_trained_on() -> None:
     selection, trainings = prepared(RhoLoss(holdout_ratio=0.3, irreducible_epochs=2), 2000)
     (model,) = trainings.models.values()
-    assert list(trainings.models) == ["irreducible"]
+    assert list(trainings.models) == ["irreducible_simple_0.3"]
     assert sorted([*model.seen, *selection.keys]) == list(range(2000))
     assert selection.held_out.tolist() == model.seen.tolist()
     assert abs(len(model.seen) - 600) < 5 * np.sqrt(2000 * 0.21)
@@ -76,14 +76,15 @@ def test_a_share_is_held_out_and_the_rest_is_trained_on() -> None:
 
 def test_what_is_held_out_may_be_trained_on_too() -> None:
     selection, trainings = prepared(RhoLoss(train_on_holdout=True), 100)
-    assert selection.keys.tolist() == trainings.models["irreducible"].judged == list(range(100))
+    (model,) = trainings.models.values()
+    assert selection.keys.tolist() == model.judged == list(range(100))
     assert not len(selection.held_out)
-    assert 0 < len(trainings.models["irreducible"].seen) < 30
+    assert 0 < len(model.seen) < 30
 
 
 def test_no_twin_judges_what_it_has_seen() -> None:
     selection, trainings = prepared(RhoLoss(holdout="twin"), 1000)
-    first, second = (trainings.models[f"irreducible_{number}"] for number in range(2))
+    first, second = (trainings.models[f"irreducible_twin_0.5_{number}"] for number in range(2))
     assert selection.keys.tolist() == sorted([*first.seen, *second.seen]) == list(range(1000))
     assert not len(selection.held_out)
     assert first.judged == second.seen.tolist()
@@ -125,7 +126,8 @@ def test_nothing_is_trained_in_the_warm_up_or_without_samples() -> None:
 
 def test_the_limit_comes_first() -> None:
     selection, trainings = prepared(RhoLoss(limit=200), 1000)
-    assert sorted([*trainings.models["irreducible"].seen, *selection.keys]) == list(range(800, 1000))
+    (model,) = trainings.models.values()
+    assert sorted([*model.seen, *selection.keys]) == list(range(800, 1000))
 
 
 def test_a_model_of_its_own_is_handed_on_as_it_is_configured() -> None:
@@ -135,7 +137,8 @@ def test_a_model_of_its_own_is_handed_on_as_it_is_configured() -> None:
     (job,) = check_jobs([*overrides, "selector.irreducible_model.hidden=[8]"])
     policy = instantiate(job.config["selector"], _convert_="all")
     _, trainings = prepared(policy, 100)
-    model = trainings.models["irreducible"].options["model"]
+    (trained,) = trainings.models.values()
+    model = trained.options["model"]
     assert type(model) is dict
     assert model["_target_"] == "modyn_bench.models.TabularMLP"
     assert model["hidden"] == [8]

@@ -246,6 +246,23 @@ class Tied(nn.Module):
         return self.head(self.second(self.first(batch + self.shift)))
 
 
+class Flat(nn.Module):
+    """Multiplies by vectors alone, so that no layer has a weight matrix."""
+
+    def __init__(self, num_features: int, num_classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(num_classes))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return batch.sum(dim=1, keepdim=True) * self.scale
+
+
+class Named(WithNorm):
+    """Says that its embedding is the input of a layer that it has not."""
+
+    embedding_layer = "nothere"
+
+
 class Wrong(nn.Module):
     """One output, whatever the number of classes."""
 

@@ -203,6 +203,19 @@ def test_a_warm_up_of_a_policy_that_asks_the_model_asks_nothing() -> None:
     assert trained.records[policy.name].values.tolist() == [[2.0]] * 40
 
 
+class Wider(El2n):
+    """Records more under the same name."""
+
+    record_size = 2
+
+
+def test_records_of_another_width_are_refused_by_name() -> None:
+    trainer = trainer_of(table(60))
+    start = trainer.fit(first(30), None, last_key=29, downsampler=El2n())
+    with pytest.raises(ContractError, match="el2n keeps 2 numbers of each sample, but records of this name have 1"):
+        trainer.fit(first(60), start, last_key=59, downsampler=Wider())
+
+
 class Both(Hardest):
     """Would be told of records and of the model's outputs."""
 

@@ -173,6 +173,11 @@ class Downsampler(Selector):
         self.balance = balance
 
     @property
+    def needs_embeddings(self) -> bool:
+        """Whether ``describe`` reads embeddings."""
+        return "embedding" in self.needs
+
+    @property
     def downsampler(self) -> Downsampler | None:
         """The policy itself, or what a warm-up trains with."""
         return self.warm_up if self.warming_up else self

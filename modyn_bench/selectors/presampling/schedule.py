@@ -72,6 +72,11 @@ class Schedule(Selector):
         """Those of all policies."""
         return second_models_of(self._parts)
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether any policy does."""
+        return any(part.needs_embeddings for part in self._parts.values())
+
     def check_dataset(self, *, columns: Mapping[str, str]) -> None:
         """Check every policy."""
         for place, policy in self._parts.items():
