@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 """A corrected p-value up to this one counts as shown."""
 
+MAX_NAMES = 4
+"""More pipelines that the best one may not be better than are counted and not named."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -57,6 +60,11 @@ class Verdict:
         if not open_ones:
             others = f"all {len(self.over_periods)} others" if len(self.over_periods) > 1 else nearest.b
             return f"{lead}, and is shown to be better than {others} in other periods."
+        if len(open_ones) > MAX_NAMES:
+            total = len(self.over_periods)
+            return (
+                f"{lead}, but is shown to be better than {total - len(open_ones)} of {total} others in other periods."
+            )
         return f"{lead}, but is not shown to be better than {', '.join(open_ones)} in other periods."
 
     @property
