@@ -18,7 +18,7 @@ from modyn_bench.analysis.figures.pareto import MOST_NAMED, pareto
 from modyn_bench.analysis.html import Section, render
 from modyn_bench.analysis.report_files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, keep_listing
 from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
-from modyn_bench.analysis.text import lay_out
+from modyn_bench.analysis.text import latex, lay_out
 from modyn_bench.analysis.verdicts import Judged, judge_all
 from modyn_bench.errors import RequestError
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
@@ -77,7 +77,7 @@ class ReportResult:
 def write_report(
     paths: Sequence[Path], out: Path, *, min_coverage: float = 0.5, evaluation: str | None = None
 ) -> ReportResult:
-    """Compare finished runs, and write tables (CSV), figures (PNG and PDF) and a page (HTML) that shows them.
+    """Compare finished runs, and write tables (CSV and LaTeX), figures (PNG and PDF) and a page (HTML) that shows them.
 
     Runs are compared per dataset and window set, only on windows for which all of them have a model and a value, and
     averaged over the runs that differ by their seed alone.
@@ -122,6 +122,7 @@ def write_report(
     if verdicts:
         files.append(out / COMPARISONS)
         pd.concat([judged.table for judged in verdicts], ignore_index=True).to_csv(files[-1], index=False)
+    files += _latex_tables(kept, out / "tables")
     sections = list(_sections(runs, kept, verdicts, out / "figures"))
     others = _other_evaluations(runs) if evaluation is None else []
     page = out / PAGE
@@ -223,9 +224,24 @@ def _comparison(
         )
 
 
+def _latex_tables(kept: Sequence[tuple[Cohort, pd.DataFrame]], folder: Path) -> list[Path]:
+    """Write the table of every comparison and metric for LaTeX, and return the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for cohort, rows in kept:
+        for metric, of_metric in rows.groupby("metric", sort=False):
+            files.append(folder / f"{_slug(cohort.dataset, cohort.window_set, str(metric))}.tex")
+            files[-1].write_text(f"{latex(table(of_metric))}\n", encoding="utf-8")
+    return files
+
+
+def _slug(*names: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(names))
+
+
 def _save(ax: Axes, folder: Path, names: Sequence[str]) -> Path:
     """Write a figure as PDF, for papers, and as PNG, whose path is returned."""
-    slug = re.sub(r"[^A-Za-z0-9_]+", "-", "-".join(names))
+    slug = _slug(*names)
     save(ax, folder / f"{slug}.pdf")
     return save(ax, folder / f"{slug}.png")
 

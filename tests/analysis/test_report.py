@@ -13,6 +13,7 @@ import synthetic_runs as synthetic
 
 from modyn_bench.analysis.report import MAX_LINES, ReportResult, _order, write_report
 from modyn_bench.analysis.report_text import table
+from modyn_bench.analysis.text import latex
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import compare
 from modyn_bench.runs.directory import DONE
@@ -74,6 +75,23 @@ def test_the_files_hold_the_tables(report: ReportResult) -> None:
     for file in report.files:
         assert file.stat().st_size > 0
         assert file.suffix != ".png" or file.with_suffix(".pdf").is_file()
+
+
+def test_tables_are_there_for_papers(report: ReportResult) -> None:
+    (file,) = [file for file in report.files if file.name == "arxiv-sliced-accuracy.tex"]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    found = row(report.table, "every=365d")
+    assert lines[0].startswith(r"\begin{tabular}{l")
+    assert f"every=365d & 3 & {found['value_mean']:.4f} $\\pm$ {found['value_std']:.4f}" in lines[4]
+    columns = {line.count(" & ") for line in lines if line.endswith(r"\\")}
+    assert columns == {len(lines[0].removeprefix(r"\begin{tabular}{").removesuffix("}")) - 1}
+
+
+def test_what_latex_would_read_as_its_own_is_escaped() -> None:
+    rows = [("a_b & c", "50 %"), ("x^2", r"~\{}$#")]
+    header, body = latex(rows).splitlines()[2:5:2]
+    assert header == r"a\_b \& c & 50 \% \\"
+    assert body == r"x\textasciicircum{}2 & \textasciitilde{}\textbackslash{}\{\}\$\# \\"
 
 
 def test_the_page_is_whole_and_needs_nothing_beside_it(report: ReportResult) -> None:
