@@ -134,11 +134,12 @@ class Downsampling:
         self._num_pools = 0
         self._records: torch.Tensor | None = None  # shape (n, record_size)
         self._known_uses = self._uses.clone()  # when records were last brought together
-        if "history" in policy.needs and len(policy.needs) > 1:
-            raise ContractError(
-                f"selector {policy.name} needs {', '.join(policy.needs)}: what chooses by records is told nothing else"
-            )
         self._recorder = policy.recorder
+        needs = self._recorder.needs
+        if "history" in needs and len(needs) > 1:
+            raise ContractError(
+                f"selector {self._recorder.name} needs {', '.join(needs)}: what chooses by records is told nothing else"
+            )
         width = self._recorder.record_size
         if records is not None and records.values.shape[1] != width:
             raise ContractError(

@@ -156,11 +156,11 @@ class TrainingModule(pl.LightningModule):
             self._steps_before = self.num_steps
 
     def _without_last(self, waiting: Rows, counts: list[int]) -> tuple[Rows, list[int]]:
-        """Drop what fills no batch at the end of an epoch, unless the epoch has nothing else."""
-        whole = min(counts) // self._config.batch_size * self._config.batch_size
-        if not whole and self.num_steps == self._steps_before:
+        """Drop what fills no batch of its device at the end of an epoch, unless the epoch has nothing else."""
+        whole = [count // self._config.batch_size * self._config.batch_size for count in counts]
+        if not any(whole) and self.num_steps == self._steps_before:
             return waiting, counts
-        return waiting.take(slice(None, whole)), [whole] * len(counts)
+        return waiting.take(slice(None, whole[self._peers.rank])), whole
 
     def _step_on(self, step: Rows, taken: list[int], pool: Rows) -> None:
         """Make one step of these samples and of those that other devices took; all pass equally many batches."""
@@ -194,8 +194,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Move epoch-wise schedules on, and stop a training that diverged."""
         if self._interval == "epoch":
-            for schedule in self._schedules:
-                schedule.step()
+            self._move_schedules_on(done=self.current_epoch + 1, planned=self._plan.num_epochs)
         if not self._losses:
             return
         losses, self._losses = self._peers.total(torch.stack(self._losses)), []  # so that all stop at the same
@@ -230,6 +229,11 @@ class TrainingModule(pl.LightningModule):
             named.zero_grad()
         self.num_steps += 1
         if self._interval == "step":
+            self._move_schedules_on(done=self.num_steps, planned=self._plan.num_optimizer_steps)
+
+    def _move_schedules_on(self, *, done: int, planned: int) -> None:
+        """Take a step of every schedule; one that was planned for fewer stays at its end."""
+        if done <= planned:
             for schedule in self._schedules:
                 schedule.step()
 

@@ -34,6 +34,16 @@ class Few(Hardest):
         return Choice(highest(description[:, 0], int(turn.random().integers(1, 3))))
 
 
+class OfTheFirstAll(Hardest):
+    """All samples of the first device's pools, one of each of the other's."""
+
+    own_budget = True
+
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
+        most = len(description) if torch.distributed.get_rank() == 0 else 1
+        return Choice(highest(description[:, 0], most))
+
+
 def first(count: int, start: int = 0) -> Selection:
     return Selection.unweighted(np.arange(start, start + count))
 
@@ -217,6 +227,17 @@ def test_devices_that_choose_differently_many_wait_for_each_other() -> None:
     assert_same(a, b)
     assert a.uses["num_uses"].sum() == a.backward_passes
     assert a.num_scored == 3 * 121
+
+
+@pytest.mark.parametrize(("batch_size", "of_the_other"), [(20, 0), (5, 40)])
+def test_a_last_batch_is_dropped_where_it_is_small_whatever_other_devices_have(
+    batch_size: int, of_the_other: int
+) -> None:
+    """Of 400 samples one device trains on its 200; the other chooses one of each pool, 10 or 40 in all."""
+    trainer = on_two(numbers(400), LINEAR, batch_size=batch_size, drop_last=True, epochs=1)
+    trained = trainer.fit(first(400), None, last_key=399, downsampler=OfTheFirstAll())
+    assert trained.backward_passes == trained.uses["num_uses"].sum() == 200 + of_the_other
+    assert trained.num_optimizer_steps == 200 // batch_size
 
 
 def test_progress_is_told_as_it_comes_and_in_all() -> None:

@@ -223,9 +223,11 @@ class Both(Hardest):
     record_size = 1
 
 
-def test_what_chooses_by_records_is_told_nothing_else() -> None:
+@pytest.mark.parametrize("warmup_triggers", [0, 1])
+def test_what_chooses_by_records_is_told_nothing_else(warmup_triggers: int) -> None:
+    downsampler = Both(warmup_triggers=warmup_triggers).downsampler
     with pytest.raises(ContractError, match="needs loss, history"):
-        trainer_of(table(40)).fit(first(40), None, last_key=39, downsampler=Both())
+        trainer_of(table(40)).fit(first(40), None, last_key=39, downsampler=downsampler)
 
 
 def test_a_pool_of_any_size_is_passed_forward_as_a_whole_set_is(monkeypatch) -> None:
@@ -517,6 +519,26 @@ def test_epochs_of_subsets_that_drop_their_last_batch_add_up_to_the_budget() -> 
     policy = Hardest(ratio=0.25, mode="sample_then_batch")
     assert trainer.plan(80, policy, last_key=79).num_trained == 24
     assert trainer.fit(first(80), None, last_key=79, downsampler=policy).backward_passes == 24
+
+
+class LessAtFirst(Hardest):
+    """A batch of 8 less than it may choose, but all in the last epoch."""
+
+    def choose(self, description, labels, budget, turn: Turn) -> Choice:
+        last = turn.epoch == turn.num_epochs - 1
+        return Choice(highest(description[:, 0], budget if last else budget - 8))
+
+
+ONE_CYCLE = {"_target_": "torch.optim.lr_scheduler.OneCycleLR", "max_lr": 0.1}
+
+
+def test_a_schedule_stays_at_its_end_where_more_steps_are_made_than_planned() -> None:
+    """Planned are 40, 40 and 24 of 104 samples, in 2, 2 and 1 steps; chosen are 32, 32 and 40, in 2 steps each."""
+    trainer = trainer_of(numbers(80), LINEAR, batch_size=8, accumulate=3, num_samples=104, schedule=ONE_CYCLE)
+    policy = LessAtFirst(ratio=0.5, mode="sample_then_batch")
+    assert trainer.plan(80, policy, last_key=79).num_optimizer_steps == 5
+    trained = trainer.fit(first(80), None, last_key=79, downsampler=policy)
+    assert (trained.num_optimizer_steps, trained.backward_passes) == (6, 104)
 
 
 def test_samples_that_are_dropped_use_up_no_passes() -> None:
