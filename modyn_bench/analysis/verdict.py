@@ -15,10 +15,11 @@ from modyn_bench.analysis.statistics.paired import pair
 from modyn_bench.analysis.statistics.periods import over_periods
 from modyn_bench.analysis.statistics.results import Difference
 from modyn_bench.analysis.statistics.samples import over_samples
-from modyn_bench.analysis.statistics.scores import MEASURES, CompositeScores, check_same_split, composite_scores
+from modyn_bench.analysis.statistics.scores import CompositeScores, check_same_split, composite_scores
 from modyn_bench.analysis.statistics.seeds import over_seeds
 from modyn_bench.config import WindowsConfig
 from modyn_bench.errors import RequestError
+from modyn_bench.metrics import find_metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,14 +75,14 @@ class Verdict:
 
 
 def judge(
-    runs: Mapping[str, Sequence[Path]], *, windows: str | WindowsConfig, measure: str, variant: str, aggregate: str
+    runs: Mapping[str, Sequence[Path]], *, windows: str | WindowsConfig, metric: str, variant: str, aggregate: str
 ) -> Verdict:
     """Compare pipelines on the test samples for which all of them have a model under every seed.
 
     Args:
         runs: The directories of each pipeline's finished runs, by its name.
         windows: A set of windows; see ``statistics.scores.composite_scores``.
-        measure: ``accuracy`` or ``loss``.
+        metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         variant: ``currently_active`` or ``currently_trained``.
         aggregate: ``mean`` over periods, or ``sample_weighted``.
 
@@ -93,12 +94,12 @@ def judge(
         raise RequestError("there is one policy alone, and nothing to compare it with")
     scores = _on_common_ground(
         [
-            composite_scores(own, name=name, windows=windows, measure=measure, variant=variant)
+            composite_scores(own, name=name, windows=windows, metric=metric, variant=variant)
             for name, own in runs.items()
         ]
     )
     means = {each.name: pair(each, _nothing_of(each)).by_period(aggregate).mean for each in scores}
-    sign = 1.0 if measure == "loss" else -1.0
+    sign = -1.0 if find_metric(metric).higher_is_better else 1.0
     best, *others = sorted(scores, key=lambda each: sign * means[each.name])
     pairs = [pair(best, other) for other in others]
     found = [over_periods(each.by_period(aggregate)) for each in pairs]
@@ -112,22 +113,17 @@ def judge(
 
 
 def table(verdict: Verdict) -> pd.DataFrame:
-    """Return a row per comparison: measure, a, b, difference, low, high, level, p_value, num_tests, estimand, units, n.
+    """Return a row per comparison: metric, a, b, difference, low, high, level, p_value, num_tests, estimand, units, n.
 
     ``p_value`` is corrected for ``num_tests`` tests; interval, test and refusal say how the numbers were made, and why
     some are null.
     """
     import pandas as pd
 
-    numbers = ("measure", "a", "b", "value", "low", "high", "level", "p_value", "num_tests")
+    numbers = ("metric", "a", "b", "value", "low", "high", "level", "p_value", "num_tests")
     words = ("estimand", "units", "n", "interval", "test", "refusal")
     rows = [{column: getattr(each, column) for column in (*numbers, *words)} for each in verdict.differences]
     return pd.DataFrame(rows).rename(columns={"value": "difference"})
-
-
-def measured(metric: str) -> bool:
-    """Say whether a metric has a value on every single sample, so that it can be judged."""
-    return metric in MEASURES
 
 
 def _on_common_ground(scores: Sequence[CompositeScores]) -> list[CompositeScores]:

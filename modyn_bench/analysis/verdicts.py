@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from modyn_bench.analysis.comparison import Cohort
 from modyn_bench.analysis.report_text import shown_aggregate
+from modyn_bench.analysis.sample_values import has_sample_values
 from modyn_bench.analysis.statistics.paired import AGGREGATES
-from modyn_bench.analysis.verdict import Verdict, judge, measured, table
+from modyn_bench.analysis.verdict import Verdict, judge, table
 from modyn_bench.config import WindowsConfig, section
 from modyn_bench.errors import RequestError, RunError
 
@@ -77,7 +78,7 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
     notes: list[str] = []
     paths = runs.configs.set_index("run_id")["path"]
     for cohort, rows in kept:
-        for metric in filter(measured, rows["metric"].unique()):
+        for metric in filter(has_sample_values, rows["metric"].unique()):
             of_metric = rows[(rows["metric"] == metric) & (rows["variant"] == _VARIANT)]
             aggregate = shown_aggregate(of_metric) if len(of_metric) else ""
             if of_metric["policy"].nunique() < 2 or aggregate not in AGGREGATES:
@@ -91,7 +92,7 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
                 verdict = judge(
                     policies,
                     windows=_windows(runs, cohort),
-                    measure=str(metric),
+                    metric=str(metric),
                     variant=_VARIANT,
                     aggregate=aggregate,
                 )

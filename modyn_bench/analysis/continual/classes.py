@@ -17,11 +17,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modyn_bench.analysis.finished import finished_run, whole_predictions
+from modyn_bench.analysis.intervals import Intervals
 from modyn_bench.data.store import SampleStore
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import NO_MODEL, VARIANTS, assign
 from modyn_bench.runs.directory import RunDirectory
-from modyn_bench.timespan import parse_duration
 from modyn_bench.types import FloatArray, IntArray
 
 
@@ -100,7 +100,7 @@ def new_classes_over_time(
     Args:
         run: The directory of a finished run.
         store: The sample store of its dataset.
-        every: Length of an interval, a duration; the first begins with the first test sample.
+        every: Length of an interval, a duration, or ``auto``; the first begins with the first test sample.
         variant: ``currently_active`` or ``currently_trained``.
 
     Returns:
@@ -112,10 +112,9 @@ def new_classes_over_time(
         RequestError: If the store is of other data, there is no such variant, or ``every`` is no duration.
         RunError: If the run is not finished, locked or damaged.
     """
-    length = parse_duration(every, "every")
     answers = _serve(run, store, variant)
-    interval = (answers.times - answers.times[0]) // length
-    num_intervals = int(interval[-1]) + 1
+    intervals = Intervals.over([answers.times], every)
+    interval, num_intervals = intervals.of(answers.times), len(intervals)
     num_classes = store.schema.num_classes
 
     def count(which: NDArray[np.bool_]) -> IntArray:
@@ -128,11 +127,10 @@ def new_classes_over_time(
     served, right = answers.served, answers.correct
     known, new = served & answers.known, served & ~answers.known
     of_classes = _share(by_class(known & right), by_class(known))
-    starts = answers.times[0] + np.arange(num_intervals) * length
     return pd.DataFrame(
         {
-            "start": starts,
-            "end": starts + length,
+            "start": intervals.edges[:-1],
+            "end": intervals.edges[1:],
             "num_samples": count(np.ones(len(served), dtype=bool)),
             "num_served": count(served),
             "share_new": _share(count(new), count(served)),

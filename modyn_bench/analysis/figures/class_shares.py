@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.periods import Periods
+from modyn_bench.analysis.intervals import Intervals
 from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray, IntArray
 
@@ -33,16 +33,16 @@ def class_shares(
     column: style.Column = "single",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the share of each class in each period, the most frequent class at the bottom and all rare ones as one.
+    """Draw the share of each class in each interval, the most frequent class at the bottom and all rare ones as one.
 
-    A period without samples is a gap.
+    An interval without samples is a gap.
 
     Args:
         timestamps: UTC seconds of the samples, in any order, shape (n,).
         labels: Their classes, as numbers or as names, shape (n,).
         classes: The names of the classes 0, 1, …; default: labels as they are.
         most: So many of the most frequent classes are shown, at most eight.
-        every: Length of a period, such as ``26w``; ``auto``: the longest of which at least 40 cover the samples.
+        every: Length of an interval, such as ``26w``; ``auto``: the longest of which at least 40 cover the samples.
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
 
@@ -52,17 +52,17 @@ def class_shares(
     if not 1 <= most <= len(style.COLORS):
         raise RequestError(f"most={most} must lie in 1..{len(style.COLORS)}: more classes cannot be told apart")
     times, named = _checked(timestamps, labels, classes)
-    periods = Periods.over([times], every)
+    intervals = Intervals.over([times], every)
     totals = named.value_counts()
-    counts = pd.crosstab(periods.of(times), named).reindex(range(len(periods)), fill_value=0)
+    counts = pd.crosstab(intervals.of(times), named).reindex(range(len(intervals)), fill_value=0)
     with np.errstate(invalid="ignore"):
         shares = counts.to_numpy(dtype=np.float64) / counts.to_numpy().sum(axis=1, keepdims=True)
     table = pd.DataFrame(shares, columns=counts.columns)
     shown = list(totals.index[:most])
     own = ax is None
     ax = style.new_axes(column, 2.2) if ax is None else ax
-    x = style.dates(periods.edges)
-    low = np.zeros(len(periods))
+    x = style.dates(intervals.edges)
+    low = np.zeros(len(intervals))
     for place, name in enumerate(shown):
         share = f"{name} ({totals[name] / len(times):.0%})"
         low = _draw(ax, x, low, table[name], color=style.COLORS[place], hatch=style.HATCHES[place], label=share)
@@ -73,7 +73,7 @@ def class_shares(
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(0.0, 1.0)
     style.date_axis(ax)
-    ax.set_ylabel(f"Share of the samples, per {style.span_text(periods.step)}")
+    ax.set_ylabel(f"Share of the samples, per {style.span_text(intervals.step)}")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     style.legend_below(ax, grow=own, note="From the bottom up, with their share of all samples")
     return ax

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.amounts import AmountFormatter
-from modyn_bench.analysis.periods import Periods
+from modyn_bench.analysis.intervals import Intervals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,11 +28,11 @@ def samples_over_time(
     column: style.Column = "single",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the number of samples in each period, the splits on top of each other.
+    """Draw the number of samples in each interval, the splits on top of each other.
 
     Args:
         timestamps: UTC seconds of the samples of each split, such as ``train`` and ``test``, in any order.
-        every: Length of a period, such as ``26w``; ``auto``: the longest of which at least 40 cover the samples.
+        every: Length of an interval, such as ``26w``; ``auto``: the longest of which at least 40 cover the samples.
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
 
@@ -40,28 +40,28 @@ def samples_over_time(
         RequestError: If there is no sample, or ``every`` is no duration.
     """
     splits = {name: np.asarray(times, dtype=np.int64) for name, times in timestamps.items()}
-    periods = Periods.over(list(splits.values()), every)
+    intervals = Intervals.over(list(splits.values()), every)
     own = ax is None
     ax = style.new_axes(column, 2.0) if ax is None else ax
-    bottom = np.zeros(len(periods))
+    bottom = np.zeros(len(intervals))
     for place, (name, times) in enumerate(splits.items()):
-        counts = np.bincount(periods.of(times), minlength=len(periods)).astype(np.float64)
+        counts = np.bincount(intervals.of(times), minlength=len(intervals)).astype(np.float64)
         ax.bar(
-            style.dates(periods.edges[:-1]),
+            style.dates(intervals.edges[:-1]),
             counts,
-            width=periods.step / 86_400,
+            width=intervals.step / 86_400,
             bottom=bottom,
             align="edge",
             color=_COLORS[place % len(_COLORS)],
             hatch=_HATCHES[place % len(_HATCHES)],
             edgecolor="white",
-            linewidth=0.3 if len(periods) <= 80 else 0.0,
+            linewidth=0.3 if len(intervals) <= 80 else 0.0,
             label=f"{name} ({len(times):,})",
         )
         bottom += counts
-    ax.set_xlim(*style.dates(periods.edges[[0, -1]]))
+    ax.set_xlim(*style.dates(intervals.edges[[0, -1]]))
     style.date_axis(ax)
-    ax.set_ylabel(f"Samples per {style.span_text(periods.step)}")
+    ax.set_ylabel(f"Samples per {style.span_text(intervals.step)}")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.yaxis.set_major_formatter(AmountFormatter())
     ax.grid(axis="y")

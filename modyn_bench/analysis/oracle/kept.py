@@ -10,15 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from modyn_bench.analysis.finished import whole_predictions
+from modyn_bench.analysis.sample_values import SAMPLE_METRICS, has_sample_values, sample_values
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import VARIANTS
 from modyn_bench.metrics import find_metric
-from modyn_bench.metrics.accuracy import TopKAccuracy
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.seeding import priorities
 from modyn_bench.types import FloatArray, IntArray
 
-_SUMS = "accuracy, top_<k>_accuracy or loss"
 _HALF = np.uint64(1 << 63)
 
 
@@ -58,9 +57,10 @@ def check_objective(metric: str, variant: str) -> None:
     Raises:
         RequestError: If it is not, or there is no such metric or variant.
     """
-    kind = find_metric(metric, key="metric")
-    if metric not in ("accuracy", "loss") and not isinstance(kind, TopKAccuracy):
-        raise RequestError(f"metric={metric!r} is no sum over samples, by which schedules are chosen: take {_SUMS}")
+    if not has_sample_values(metric):
+        raise RequestError(
+            f"metric={metric!r} is no sum over samples, by which schedules are chosen: take {SAMPLE_METRICS}"
+        )
     if variant not in VARIANTS:
         raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
 
@@ -79,19 +79,16 @@ def costs_of(run: RunDirectory, model_id: int, metric: str, labels: IntArray) ->
         RequestError: If a loss is no finite number.
     """
     predictions = whole_predictions(run, model_id, len(labels))
-    kind = find_metric(metric)
-    if isinstance(kind, TopKAccuracy):
-        return np.asarray(predictions.label_rank >= kind.k, dtype=np.float64)
-    if metric == "accuracy":
-        return np.asarray(predictions.predicted != labels, dtype=np.float64)
-    losses = predictions.loss.astype(np.float64)
-    strange = np.flatnonzero(~np.isfinite(losses))
+    values = sample_values(metric, predictions, labels)
+    if find_metric(metric).higher_is_better:
+        return 1.0 - values
+    strange = np.flatnonzero(~np.isfinite(values))
     if len(strange):
         raise RequestError(
-            f"model {model_id} of {run.path} has a loss of {losses[strange[0]]} on test sample {strange[0]}, which no "
-            "sum survives: take accuracy"
+            f"model {model_id} of {run.path} has no finite loss on test sample {strange[0]}, which no sum survives: "
+            "take accuracy"
         )
-    return losses
+    return values
 
 
 def halves(num_samples: int, seed: int) -> NDArray[np.bool_]:

@@ -17,6 +17,7 @@ from modyn_bench.analysis.statistics.paired import sums_by_period
 from modyn_bench.analysis.statistics.results import Estimand, counted
 from modyn_bench.analysis.statistics.scores import CompositeScores, check_same_split
 from modyn_bench.errors import RequestError
+from modyn_bench.metrics import find_metric
 from modyn_bench.seeding import derive
 from modyn_bench.types import FloatArray
 
@@ -77,7 +78,7 @@ def front_shares(
     scored = _common(pipelines)
     sums, weights, costs = _by_period(pipelines, scored, aggregate)
     means = sums.mean(axis=1)
-    sign = -1.0 if pipelines[0].measure == "loss" else 1.0
+    sign = 1.0 if find_metric(pipelines[0].metric).higher_is_better else -1.0
     values = means.sum(axis=1) / weights.sum()
     blocks = _blocks(means, weights)
     shares = None

@@ -76,7 +76,7 @@ def over_datasets(
     b: Sequence[float],
     *,
     names: tuple[str, str] = ("a", "b"),
-    measure: str = "accuracy",
+    metric: str = "accuracy",
     level: float = 0.95,
 ) -> Difference:
     """Compare two pipelines over datasets: a t interval of the mean difference, and Wilcoxon's signed-rank test.
@@ -88,7 +88,7 @@ def over_datasets(
         a: What the first pipeline reaches, one value for each dataset.
         b: What the second one reaches on the same datasets.
         names: Of the pipelines.
-        measure: What was measured.
+        metric: What was measured.
         level: Nominal coverage.
 
     Raises:
@@ -113,7 +113,7 @@ def over_datasets(
     if n >= MIN_PAIRS:
         p_value = float(stats.wilcoxon(differences, zero_method="pratt").pvalue) if differences.any() else 1.0
     return Difference(
-        measure=measure,
+        metric=metric,
         a=names[0],
         b=names[1],
         value=value,

@@ -28,7 +28,7 @@ class PeriodSeries:
         weights: w, above 0, shape (T,): 1 for the aggregate ``mean``, numbers of samples for ``sample_weighted``.
         a: The first pipeline.
         b: The second one.
-        measure: ``accuracy`` or ``loss``.
+        metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         every: The periods' length in words.
 
     Raises:
@@ -39,7 +39,7 @@ class PeriodSeries:
     weights: FloatArray
     a: str = "a"
     b: str = "b"
-    measure: str = "difference"
+    metric: str = "difference"
     every: str = "1 period"
 
     def __post_init__(self) -> None:
@@ -64,7 +64,7 @@ class PairedDifferences:
     Attributes:
         a: The first pipeline.
         b: The second one.
-        measure: ``accuracy`` or ``loss``.
+        metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         seeds: Those that both have.
         values: a minus b of the same seed, shape (S, n).
         periods: The period that holds each sample, non-decreasing, shape (n,).
@@ -73,7 +73,7 @@ class PairedDifferences:
 
     a: str
     b: str
-    measure: str
+    metric: str
     seeds: tuple[int, ...]
     values: FloatArray
     periods: IntArray
@@ -82,7 +82,7 @@ class PairedDifferences:
     def by_period(self, aggregate: str = "mean") -> PeriodSeries:
         """Sum the differences of each period; see ``sums_by_period``."""
         sums, weights = sums_by_period(self.values, self.periods, aggregate)
-        return PeriodSeries(sums, weights, self.a, self.b, self.measure, self.every)
+        return PeriodSeries(sums, weights, self.a, self.b, self.metric, self.every)
 
 
 def sample_weights(periods: IntArray, aggregate: str = "mean") -> FloatArray:
@@ -155,4 +155,4 @@ def pair(a: CompositeScores, b: CompositeScores) -> PairedDifferences:
     scored = ~np.isnan(values).any(axis=0)
     if not scored.any():
         raise RequestError(f"there is no test sample on which both {a.name} and {b.name} have a model under all seeds")
-    return PairedDifferences(a.name, b.name, a.measure, seeds, values[:, scored], a.periods[scored], a.every)
+    return PairedDifferences(a.name, b.name, a.metric, seeds, values[:, scored], a.periods[scored], a.every)

@@ -51,7 +51,7 @@ def over_periods(
         flips = derive(seed, "statistics", "signs")
         p_value = sign_flip_p(sums.mean(axis=0), generator=flips, inflation=inflation)
     return Difference(
-        measure=series.measure,
+        metric=series.metric,
         a=series.a,
         b=series.b,
         value=series.mean,

@@ -24,7 +24,7 @@ class Difference:
     """The mean difference of two pipelines, with what is known of its error.
 
     Attributes:
-        measure: What was compared: ``accuracy``, ``loss``.
+        metric: What was compared: ``accuracy``, ``loss``.
         a: The first pipeline.
         b: The second one.
         value: The mean of a minus b.
@@ -41,7 +41,7 @@ class Difference:
         num_tests: How many tests the p-value is corrected for; 1 is not corrected.
     """
 
-    measure: str
+    metric: str
     a: str
     b: str
     value: float
@@ -59,7 +59,7 @@ class Difference:
 
     def __str__(self) -> str:
         """Name difference, interval, method, units, estimand and test in one sentence."""
-        text = f"{self.measure}: {self.a} - {self.b} = {self.value:.4g}"
+        text = f"{self.metric}: {self.a} - {self.b} = {self.value:.4g}"
         if self.low is not None and self.high is not None:
             text += f" [{self.low:.4g}, {self.high:.4g}] ({self.level:.0%}, {self.interval} over {self.units}"
         else:

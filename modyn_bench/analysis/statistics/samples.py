@@ -49,7 +49,7 @@ def over_samples(paired: PairedDifferences, *, aggregate: str = "mean", level: f
         low, high = map(float, found.confidence_interval(level))
         p_value = float(found.pvalue)
     return Difference(
-        measure=paired.measure,
+        metric=paired.metric,
         a=paired.a,
         b=paired.b,
         value=value,

@@ -5,13 +5,14 @@ Shapes: n test samples, S seeds, T periods.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from modyn_bench.analysis.finished import finished_run
+from modyn_bench.analysis.sample_values import check_sample_values, sample_values
 from modyn_bench.config import EvaluationConfig, WindowsConfig, section
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.composite import VARIANTS, assign
@@ -20,9 +21,6 @@ from modyn_bench.evaluation.windows import WindowSet, build_window_sets
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.timespan import SECONDS_PER_UNIT, parse_duration
 from modyn_bench.types import BACKWARD, FloatArray, IntArray, ModelRecord, Predictions
-
-MEASURES = ("accuracy", "loss")
-"""What every single sample has a value of."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class CompositeScores:
 
     Attributes:
         name: The pipeline's name.
-        measure: ``accuracy`` (1 where the predicted class is the true one, else 0) or ``loss``.
+        metric: ``accuracy`` or ``top_<k>_accuracy`` (1 where a prediction is right, else 0), or ``loss``.
         variant: ``currently_active`` or ``currently_trained``.
         seeds: The runs' seeds, in increasing order.
         values: Shape (S, n); NaN where no model serves, and outside the periods.
@@ -47,7 +45,7 @@ class CompositeScores:
     """
 
     name: str
-    measure: str
+    metric: str
     variant: str
     seeds: tuple[int, ...]
     values: FloatArray
@@ -65,7 +63,7 @@ def composite_scores(
     *,
     name: str,
     windows: str | WindowsConfig,
-    measure: str = "accuracy",
+    metric: str = "accuracy",
     variant: str = "currently_active",
 ) -> CompositeScores:
     """Read what a pipeline reaches on every test sample from its runs, which differ by their seed.
@@ -79,7 +77,7 @@ def composite_scores(
         name: What to call the pipeline.
         windows: The name of a set of windows in the runs' own evaluation, or a set's options, such as
             ``WindowsConfig(every="26w")``.
-        measure: ``accuracy`` or ``loss``.
+        metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         variant: ``currently_active`` or ``currently_trained``.
 
     Raises:
@@ -87,13 +85,12 @@ def composite_scores(
             without sliding; or if a loss is not finite.
         RunError: If a run is not finished, or is damaged.
     """
-    if measure not in MEASURES:
-        raise RequestError(f"measure={measure!r} has no value on a single sample: choose one of {', '.join(MEASURES)}")
+    check_sample_values(metric)
     if variant not in VARIANTS:
         raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
     if not runs:
         raise RequestError(f"{name} has no run: name at least one run directory")
-    scores = sorted((_of_run(Path(path), name, windows, measure, variant) for path in runs), key=lambda own: own.seeds)
+    scores = sorted((_of_run(Path(path), name, windows, metric, variant) for path in runs), key=lambda own: own.seeds)
     for path, other in zip(runs[1:], scores[1:], strict=True):
         check_same_split(scores[0], other, f"a run of {name} ({path})")
     seeds = tuple(own.seeds[0] for own in scores)
@@ -118,18 +115,18 @@ def check_same_split(a: CompositeScores, b: CompositeScores, who: str) -> None:
         "timestamps of the test split": np.array_equal(a.timestamps, b.timestamps),
         "labels of the test split": np.array_equal(a.labels, b.labels),
         "periods": np.array_equal(a.starts, b.starts) and np.array_equal(a.periods, b.periods),
-        "measure": a.measure == b.measure,
+        "metric": a.metric == b.metric,
         "variant": a.variant == b.variant,
     }
     different = [what for what, equal in same.items() if not equal]
     if different:
         raise RequestError(
             f"{who} differs from {a.name} in its {' and '.join(different[:2])}, so their samples cannot be paired: "
-            "take runs on one dataset and test split, scored on the same windows by the same measure and variant"
+            "take runs on one dataset and test split, scored on the same windows by the same metric and variant"
         )
 
 
-def _of_run(path: Path, name: str, windows: str | WindowsConfig, measure: str, variant: str) -> CompositeScores:
+def _of_run(path: Path, name: str, windows: str | WindowsConfig, metric: str, variant: str) -> CompositeScores:
     with finished_run(path) as run:
         timestamps, labels = run.test_split()
         config = _windows_config(run, windows)
@@ -139,7 +136,7 @@ def _of_run(path: Path, name: str, windows: str | WindowsConfig, measure: str, v
         serving = assign([model.available_at for model in models], cut.anchors).of(variant)
         for index in np.unique(serving[serving >= 0]):
             bounds = cut.bounds[serving == index]
-            _fill(values, bounds, models[index], run.predictions(models[index].model_id), _MEASURED[measure], labels)
+            _fill(values, bounds, models[index], run.predictions(models[index].model_id), metric, labels)
         tail = run.tail
         parts = [*run.parts(), *([tail] if tail is not None else [])]
         stages = [stage for part in parts for stage in part.stages if stage.stage not in EVALUATION_STAGES]
@@ -147,7 +144,7 @@ def _of_run(path: Path, name: str, windows: str | WindowsConfig, measure: str, v
             raise RequestError(f"{path} has an infinite loss on a test sample, so no mean exists: compare by accuracy")
         return CompositeScores(
             name=name,
-            measure=measure,
+            metric=metric,
             variant=variant,
             seeds=(int(run.config.get("seed", 0)),),
             values=values[None],
@@ -193,26 +190,12 @@ def _periods(config: WindowsConfig, timestamps: IntArray) -> WindowSet:
     return replace(cut, **parts)
 
 
-def _correct(predictions: Predictions, labels: IntArray) -> FloatArray:
-    correct: FloatArray = (predictions.predicted == labels).astype(np.float64)
-    return correct
-
-
-def _loss(predictions: Predictions, labels: IntArray) -> FloatArray:
-    losses: FloatArray = predictions.loss.astype(np.float64)
-    losses[np.isnan(losses)] = np.inf  # NaN stands for samples without a model
-    return losses
-
-
-_MEASURED: dict[str, Callable[[Predictions, IntArray], FloatArray]] = {"accuracy": _correct, "loss": _loss}
-
-
 def _fill(
     values: FloatArray,
     bounds: IntArray,
     model: ModelRecord,
     predictions: Predictions,
-    measured: Callable[[Predictions, IntArray], FloatArray],
+    metric: str,
     labels: IntArray,
 ) -> None:
     """Write a model's values into the samples of the periods that it serves."""
@@ -223,7 +206,7 @@ def _fill(
             f"the predictions of model {model.model_id} cover the test samples {first}..{end - 1}, but the periods it "
             f"serves ask for {asked[:, 0].min()}..{asked[:, 1].max() - 1}: choose windows within those of the run"
         )
-    own = measured(predictions, labels[first:end])
+    own = sample_values(metric, predictions, labels[first:end])
     for low, high in asked:
         values[low:high] = own[low - first : high - first]
 

@@ -96,7 +96,7 @@ def over_seeds(paired: PairedDifferences, *, aggregate: str = "mean", level: flo
     if not refusal:
         p_value = sign_flip_p(differences, generator=derive(seed, "statistics", "over_seeds"))
     return Difference(
-        measure=paired.measure,
+        metric=paired.metric,
         a=paired.a,
         b=paired.b,
         value=summary.mean,

@@ -69,5 +69,5 @@ def test_wrong_requests_are_answered() -> None:
         class_shares(TIMES, LABELS, classes=["a", "b"])
     with pytest.raises(RequestError, match="most=9 must lie in"):
         class_shares(TIMES, LABELS, most=9)
-    with pytest.raises(RequestError, match="periods, more than 100,000"):
+    with pytest.raises(RequestError, match="intervals, more than 100,000"):
         samples_over_time({"train": TIMES}, every="1s")

@@ -26,6 +26,7 @@ from modyn_bench.triggers.time import Time
 
 TENS = WindowsConfig(every="10s")
 SPAN = 600
+EVALUATION = {"metrics": ["accuracy", "loss", "top_2_accuracy"]}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Path]]:
     root = tmp_path_factory.mktemp("runs")
     store = small_store(range(SPAN), [time for time in range(0, SPAN, 2) if not 100 <= time < 130])
     return {
-        every: [run_small(root / every, store, Time(every), training={"epochs": 1}, seed=seed) for seed in (0, 1)]
+        every: [
+            run_small(root / every, store, Time(every), training={"epochs": 1}, evaluation=EVALUATION, seed=seed)
+            for seed in (0, 1)
+        ]
         for every in ("30s", "150s")
     }
 
@@ -45,13 +49,13 @@ def scores(runs: dict[str, list[Path]]) -> dict[str, CompositeScores]:
 
 
 @pytest.mark.parametrize("variant", ["currently_active", "currently_trained"])
-@pytest.mark.parametrize("measure", ["accuracy", "loss"])
-def test_averages_are_those_of_the_tables(runs: dict[str, list[Path]], measure: str, variant: str) -> None:
-    scores = composite_scores(runs["30s"], name="30s", windows=TENS, measure=measure, variant=variant)
+@pytest.mark.parametrize("metric", ["accuracy", "loss", "top_2_accuracy"])
+def test_averages_are_those_of_the_tables(runs: dict[str, list[Path]], metric: str, variant: str) -> None:
+    scores = composite_scores(runs["30s"], name="30s", windows=TENS, metric=metric, variant=variant)
     assert scores.seeds == (0, 1)
     for path, values in zip(runs["30s"], scores.values, strict=True):
         table = pd.read_parquet(path / "evaluations.parquet")
-        table = table[table[variant] & (table["metric"] == measure)].sort_values("window_id")
+        table = table[table[variant] & (table["metric"] == metric)].sort_values("window_id")
         scored = ~np.isnan(values)
         own = pd.Series(values[scored]).groupby(scores.periods[scored]).mean()
         expected = table.set_index("window_id")["value"].dropna()
@@ -114,7 +118,7 @@ def test_pairs_have_the_seeds_and_samples_of_both(scores: dict[str, CompositeSco
         ({"timestamps": np.arange(3)}, "its timestamps of the test split"),
         ({"labels": np.zeros(285, dtype=np.int64)}, "its labels of the test split"),
         ({"starts": np.array([0])}, "its periods"),
-        ({"measure": "loss", "variant": "currently_trained"}, "its measure and variant"),
+        ({"metric": "loss", "variant": "currently_trained"}, "its metric and variant"),
     ],
 )
 def test_what_differs_between_two_is_named(scores: dict[str, CompositeScores], change: dict, said: str) -> None:
@@ -125,7 +129,7 @@ def test_what_differs_between_two_is_named(scores: dict[str, CompositeScores], c
 def test_runs_that_cannot_be_taken(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     options = {"name": "30s", "windows": TENS}
     for bad, said in (
-        ({"measure": "roc_auc"}, "no value on a single sample"),
+        ({"metric": "roc_auc"}, "no value on a single sample"),
         ({"variant": "newest"}, "currently_active, currently_trained"),
         ({"windows": WindowsConfig(kind="between_triggers")}, "depend on the triggers"),
         ({"windows": WindowsConfig(kind="static", intervals=[[0, 50], [40, 90]])}, "overlap"),
