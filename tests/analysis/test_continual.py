@@ -15,7 +15,8 @@ from small import drifting_split, run_small, small_store
 from modyn_bench.analysis.continual.aging import drift_sensitivity, temporal_generalisation
 from modyn_bench.analysis.continual.calibration import calibration_over_time
 from modyn_bench.analysis.continual.classes import accuracy_by_class, new_classes_over_time
-from modyn_bench.analysis.continual.periods import period_matrix
+from modyn_bench.analysis.continual.periods import matrix_of, period_matrix
+from modyn_bench.analysis.continual.summary import summarise
 from modyn_bench.analysis.continual.transfer import (
     average_accuracy,
     backward_transfer,
@@ -65,6 +66,7 @@ def evaluations_of(values: np.ndarray, length: int = 10, metric: str = "accuracy
 
 MODELS = models_at((0, 9), (10, 19), (20, 29))
 EVALUATIONS = evaluations_of(R)
+MATRIX = matrix_of(EVALUATIONS, MODELS)
 
 
 def random_world(seed: int) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
@@ -100,7 +102,7 @@ def periods_in_loops(models: pd.DataFrame, values: np.ndarray, length: int = 10)
 
 class TestPeriods:
     def test_windows_on_the_edge_belong_to_both(self) -> None:
-        made = period_matrix(evaluations_of(R), models_at((0, 10), (11, 20), (20, 29)))
+        made = period_matrix(matrix_of(evaluations_of(R), models_at((0, 10), (11, 20), (20, 29))))
         made = made[made["model_id"] == 0].set_index("period")
         assert made["num_windows"].tolist() == [2, 2, 1]
         assert made["value"].tolist() == pytest.approx([0.65, 0.45, 0.4])
@@ -108,7 +110,7 @@ class TestPeriods:
     @pytest.mark.parametrize("seed", range(3))
     def test_is_a_mean_over_defined_windows(self, seed: int) -> None:
         evaluations, models, values = random_world(seed)
-        made = period_matrix(evaluations.sample(frac=1, random_state=np.random.RandomState(0)), models)
+        made = period_matrix(matrix_of(evaluations.sample(frac=1, random_state=np.random.RandomState(0)), models))
         expected = periods_in_loops(models, values)
         np.testing.assert_allclose(made["value"].to_numpy().reshape(5, 5), expected)
         assert (made["value"].isna() == (made["num_defined"] == 0)).all()
@@ -116,18 +118,18 @@ class TestPeriods:
         assert (made["num_defined"] <= made["num_windows"]).all()
 
     def test_cells_that_were_not_evaluated_are_undefined(self) -> None:
-        made = period_matrix(EVALUATIONS[EVALUATIONS["model_id"] != 1], MODELS)
+        made = period_matrix(matrix_of(EVALUATIONS[EVALUATIONS["model_id"] != 1], MODELS))
         assert made.loc[made["model_id"] == 1, "value"].isna().all()
         assert (made.loc[made["model_id"] == 1, "num_windows"] == 1).all()
 
     def test_rows_of_several_runs_are_refused(self) -> None:
         with pytest.raises(RequestError, match="several runs"):
-            period_matrix(pd.concat([EVALUATIONS, EVALUATIONS]), MODELS)
+            matrix_of(pd.concat([EVALUATIONS, EVALUATIONS]), MODELS)
         named = pd.concat([EVALUATIONS.assign(run_id=name) for name in ("a", "b")])
         with pytest.raises(RequestError, match="rows of several runs"):
-            period_matrix(named, MODELS)
+            matrix_of(named, MODELS)
         with pytest.raises(RequestError, match="there is no metric 'loss'"):
-            period_matrix(EVALUATIONS, MODELS, metric="loss")
+            matrix_of(EVALUATIONS, MODELS, metric="loss")
 
 
 class TestTransfer:
@@ -142,19 +144,19 @@ class TestTransfer:
         ],
     )
     def test_by_hand(self, measure, values: list[float], num_terms: list[int]) -> None:
-        made = measure(EVALUATIONS, MODELS)
+        made = measure(MATRIX)
         assert made["model_id"].tolist() == [0, 1, 2]
         assert made["value"].tolist() == pytest.approx(values, nan_ok=True)
         assert made["num_terms"].tolist() == made["num_defined"].tolist() == num_terms
 
     def test_forward_transfer_over_guessing(self) -> None:
-        made = forward_transfer(EVALUATIONS, MODELS, baseline=1 / 3)
+        made = forward_transfer(MATRIX, baseline=1 / 3)
         assert made["value"].tolist() == pytest.approx([np.nan, 0.5 - 1 / 3, (0.5 + 0.7) / 2 - 1 / 3], nan_ok=True)
         assert made["num_terms"].tolist() == [0, 1, 2]
 
     def test_where_lower_is_better_gains_turn_around(self) -> None:
         for measure in MEASURES:
-            plain, loss = measure(EVALUATIONS, MODELS), measure(evaluations_of(-R, metric="loss"), MODELS)
+            plain, loss = measure(MATRIX), measure(matrix_of(evaluations_of(-R, metric="loss"), MODELS))
             sign = -1 if measure in (average_accuracy, learning_accuracy) else 1
             np.testing.assert_allclose(loss["value"], sign * plain["value"])
 
@@ -177,7 +179,7 @@ class TestTransfer:
                 forgetting: [best[j] - gain(made[t, j], 0) for j in range(t)],
             }
             for measure, terms in expected.items():
-                row = measure(evaluations, models).iloc[t]
+                row = measure(matrix_of(evaluations, models)).iloc[t]
                 assert row["value"] == pytest.approx(mean(terms), nan_ok=True), measure.__name__
                 assert row["num_terms"] == len(terms)
                 assert row["num_defined"] == len(terms) - np.isnan(terms).sum()
@@ -185,7 +187,7 @@ class TestTransfer:
 
 class TestAging:
     def test_by_hand(self) -> None:
-        made = temporal_generalisation(EVALUATIONS, MODELS, every="10s")  # windows start 1 and 11 seconds after data
+        made = temporal_generalisation(MATRIX, every="10s")  # windows start 1 and 11 seconds after data
         assert made["age_from"].tolist() == [0, 10]
         assert made["age_to"].tolist() == [10, 20]
         assert made["value"].tolist() == pytest.approx([0.6, 0.4])
@@ -201,7 +203,7 @@ class TestAging:
             last = models.loc[i, "data_last_timestamp"]
             if last is not pd.NA and w * 10 > last:
                 binned.setdefault(int(-(-(w * 10 - last) // 15)) - 1, []).append((i, values[i, w]))
-        made = temporal_generalisation(evaluations, models, every=15)
+        made = temporal_generalisation(matrix_of(evaluations, models), every=15)
         assert len(made) == max(binned) + 1
         for place, row in enumerate(made.itertuples()):
             found = binned.get(place, [])
@@ -211,13 +213,13 @@ class TestAging:
             assert row.change == pytest.approx(mean([value - own[i] for i, value in known]), nan_ok=True)
 
     def test_no_model_that_gets_old_makes_no_row(self) -> None:
-        assert temporal_generalisation(EVALUATIONS, models_at((0, 99), (0, 99), (0, 99))).empty
+        assert temporal_generalisation(matrix_of(EVALUATIONS, models_at((0, 99), (0, 99), (0, 99)))).empty
 
     @pytest.mark.parametrize("metric", ["accuracy", "loss"])
     def test_sensitivity_is_the_slope_of_a_line(self, metric: str) -> None:
         evaluations, models, values = random_world(1)
         evaluations["metric"] = metric
-        made = drift_sensitivity(evaluations, models, per="1m")
+        made = drift_sensitivity(matrix_of(evaluations, models), per="1m")
         assert made["window_start"].tolist() == list(range(0, 90, 10))
         last = models["data_last_timestamp"].to_numpy(dtype=float, na_value=np.nan)
         for w, row in enumerate(made.itertuples()):
@@ -230,26 +232,41 @@ class TestAging:
             assert row.value == pytest.approx(expected, nan_ok=True)
 
     def test_models_of_one_age_make_no_line(self) -> None:
-        made = drift_sensitivity(EVALUATIONS, models_at((0, 3), (0, 3), (0, 3)))
+        made = drift_sensitivity(matrix_of(EVALUATIONS, models_at((0, 3), (0, 3), (0, 3))))
         assert made["value"].isna().all()
         assert made["num_models"].tolist() == [0, 3, 3]
 
     def test_no_duration(self) -> None:
         with pytest.raises(RequestError, match="every='soon' is not a duration"):
-            temporal_generalisation(EVALUATIONS, MODELS, every="soon")
+            temporal_generalisation(MATRIX, every="soon")
         with pytest.raises(RequestError, match="per='soon' is not a duration"):
-            drift_sensitivity(EVALUATIONS, MODELS, per="soon")
+            drift_sensitivity(MATRIX, per="soon")
 
 
 def test_tables_as_runs_write_them() -> None:
     models = synthetic.models(synthetic.triggers(6))
     evaluations = synthetic.evaluations(models)
     for measure in MEASURES:
-        made = measure(evaluations, models, metric="loss")
+        made = measure(matrix_of(evaluations, models, metric="loss"))
         assert made["model_id"].tolist() == list(range(6))
         assert made["value"].notna().tolist()[-1]
-    assert temporal_generalisation(evaluations, models)["value"].head(10).is_monotonic_decreasing
-    assert drift_sensitivity(evaluations, models)["value"].iloc[-1] > 0
+    assert temporal_generalisation(matrix_of(evaluations, models))["value"].head(10).is_monotonic_decreasing
+    assert drift_sensitivity(matrix_of(evaluations, models))["value"].iloc[-1] > 0
+
+
+def test_several_runs_are_summarised_in_their_order() -> None:
+    """The second run has one model alone, so that nothing could be transferred, forgotten or compared in age."""
+    of_one = evaluations_of(R[:1])
+    evaluations = pd.concat([EVALUATIONS.assign(run_id="b"), of_one.assign(run_id="a")])
+    models = pd.concat([MODELS[:1].assign(run_id="a"), MODELS.assign(run_id="b")])
+    made = summarise(evaluations, models).set_index("run_id")
+    assert made.index.tolist() == ["b", "a"]
+    assert made.loc["b", ["learning_accuracy", "average_accuracy"]].tolist() == pytest.approx([0.9, 0.7])
+    assert made.loc["b", ["backward_transfer", "forgetting", "forward_transfer"]].tolist() == pytest.approx(
+        [-0.3, 0.3, 0.3]
+    )
+    assert made.loc["b", "drift_sensitivity"] == pytest.approx((0.7 - 0.4) / 10 * 365 * 86400)
+    assert made.loc["a"].notna().tolist() == [True, True, False, False, False, False]
 
 
 EVALUATION = {
@@ -366,6 +383,7 @@ class TestClasses:
 
 def test_measures_of_a_real_run(run: Path) -> None:
     evaluations, models = (pd.read_parquet(run / f"{name}.parquet") for name in ("evaluations", "models"))
-    made = period_matrix(evaluations, models, metric="loss", window_set="tens")
+    matrix = matrix_of(evaluations, models, metric="loss", window_set="tens")
+    made = period_matrix(matrix)
     assert made["value"].notna().all()
-    assert backward_transfer(evaluations, models, metric="loss", window_set="tens")["value"].notna().sum() == 4
+    assert backward_transfer(matrix)["value"].notna().sum() == 4

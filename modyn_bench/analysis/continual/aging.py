@@ -11,18 +11,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from modyn_bench.analysis.continual.periods import matrix_of, period_values
+from modyn_bench.analysis.continual.periods import Matrix
 from modyn_bench.timespan import parse_duration
 
 
-def temporal_generalisation(
-    evaluations: pd.DataFrame,
-    models: pd.DataFrame,
-    *,
-    every: str | int = "1y",
-    metric: str | None = None,
-    window_set: str | None = None,
-) -> pd.DataFrame:
+def temporal_generalisation(matrix: Matrix, *, every: str | int = "1y") -> pd.DataFrame:
     r"""Average a metric by the age of models.
 
     .. math:: \text{value}(b) = \frac{1}{|C_b|} \sum_{(i,w) \in C_b} v_{iw}, \qquad
@@ -33,28 +26,24 @@ def temporal_generalisation(
     The change compares every model with itself, and so is not moved by which models get old in a run.
 
     Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run.
-        models: Its ``models.parquet``.
+        matrix: Of one run; see ``periods.matrix_of``.
         every: Length of a bin, a duration: bin b holds the ages in (b every, (b + 1) every].
-        metric: Default: the metric of the first row.
-        window_set: Default: the window set of the first row.
 
     Returns:
         One row per bin up to the highest age: age_from, age_to (seconds), value, change (null where nothing is
         averaged), num_models (that have a value), num_defined (cells that have), num_cells.
 
     Raises:
-        RequestError: If there is no such metric or window set, no row, rows of several runs, or no duration.
+        RequestError: If ``every`` is no duration.
 
     Reference:
         Lazaridou et al., Mind the Gap: Assessing Temporal Generalization in Neural Language Models, NeurIPS 2021
         (performance against the time since the training data); Yao et al., Wild-Time, NeurIPS 2022.
     """
     length = parse_duration(every, "every")
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
     model, window = np.nonzero(~np.isnan(matrix.ages))
     values = matrix.values[model, window]
-    own = np.diagonal(period_values(matrix))
+    own = np.diagonal(matrix.by_period)
     rows = pd.DataFrame(
         {
             "bin": (np.ceil(matrix.ages[model, window] / length) - 1).astype(np.int64),
@@ -77,14 +66,7 @@ def temporal_generalisation(
     return averaged.reset_index(drop=True)
 
 
-def drift_sensitivity(
-    evaluations: pd.DataFrame,
-    models: pd.DataFrame,
-    *,
-    per: str | int = "1y",
-    metric: str | None = None,
-    window_set: str | None = None,
-) -> pd.DataFrame:
+def drift_sensitivity(matrix: Matrix, *, per: str | int = "1y") -> pd.DataFrame:
     r"""Return how much worse older models are in each window, per time: the slope of a least-squares line over ages.
 
     .. math:: s_w = - \frac{\sum_i (a_{iw} - \bar a_w) (g_{iw} - \bar g_w)}{\sum_i (a_{iw} - \bar a_w)^2}
@@ -94,18 +76,15 @@ def drift_sensitivity(
     does not matter. Positive: age harms there.
 
     Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run, with ``evaluation.models=all``.
-        models: Its ``models.parquet``.
+        matrix: Of one run; see ``periods.matrix_of``.
         per: The unit of time of a slope, a duration.
-        metric: Default: the metric of the first row.
-        window_set: Default: the window set of the first row.
 
     Returns:
         One row per window, by time: window_id, window_start, window_end, value (in units of the metric per ``per``;
         null where models are of fewer than two ages), num_models (on the line).
 
     Raises:
-        RequestError: If there is no such metric or window set, no row, rows of several runs, or no duration.
+        RequestError: If ``per`` is no duration.
 
     Reference:
         Luu et al., Time Waits for No One! Analysis and Challenges of Temporal Misalignment, NAACL 2022 (temporal
@@ -115,7 +94,6 @@ def drift_sensitivity(
         The paper also counts models of a window's future.
     """
     unit = parse_duration(per, "per")
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
     ages, worth = matrix.ages / unit, matrix.sign * matrix.values
     used = ~np.isnan(ages) & ~np.isnan(worth)
     num_models = used.sum(axis=0)

@@ -1,4 +1,4 @@
-"""Periods in place of tasks: what every model is worth on the windows of every model's own data.
+"""One run's matrix, and periods in place of tasks: what every model is worth on the windows of every model's data.
 
 Shapes: T models, W windows.
 """
@@ -6,6 +6,7 @@ Shapes: T models, W windows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ class Matrix:
     last: FloatArray
     sign: float
 
-    @property
+    @cached_property
     def own(self) -> np.ndarray:
         """Whether a window overlaps the data of a model, shape (T, W), bool: the windows of the model's period."""
         start, end = self.windows["window_start"].to_numpy(), self.windows["window_end"].to_numpy()
@@ -51,14 +52,28 @@ class Matrix:
         ages: FloatArray = self.windows["window_start"].to_numpy()[None, :] - self.last[:, None]
         return np.where(ages > 0, ages, np.nan)
 
+    @cached_property
+    def by_period(self) -> FloatArray:
+        r""":math:`R_{ij}`, the mean of model i over the windows of period j in which it has a value, shape (T, T).
+
+        NaN where it has none.
+        """
+        own = self.own.astype(np.float64)
+        known = ~np.isnan(self.values)
+        counts = known.astype(np.float64) @ own.T
+        sums = np.where(known, self.values, 0.0) @ own.T
+        means: FloatArray = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        return means
+
 
 def matrix_of(
     evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
 ) -> Matrix:
-    """Arrange the evaluations of one run as a matrix.
+    """Arrange the evaluations of one run as a matrix, which all measures of continual learning are taken from.
 
     Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run.
+        evaluations: Rows of ``evaluations.parquet`` of one run, with ``evaluation.models=all``: cells that were not
+            evaluated are undefined.
         models: Its ``models.parquet``.
         metric: Default: the metric of the first row.
         window_set: Default: the window set of the first row.
@@ -82,22 +97,7 @@ def matrix_of(
     return Matrix(values, models["model_id"].to_numpy(), windows, first, last, sign)
 
 
-def period_values(matrix: Matrix) -> FloatArray:
-    r"""Return :math:`R_{ij}`, the mean of model i over the windows of period j in which it has a value, shape (T, T).
-
-    NaN where it has none.
-    """
-    own = matrix.own.astype(np.float64)
-    known = ~np.isnan(matrix.values)
-    counts = known.astype(np.float64) @ own.T
-    sums = np.where(known, matrix.values, 0.0) @ own.T
-    means: FloatArray = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-    return means
-
-
-def period_matrix(
-    evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
-) -> pd.DataFrame:
+def period_matrix(matrix: Matrix) -> pd.DataFrame:
     r"""Return what every model is worth in every model's period.
 
     .. math:: R_{ij} = \frac{1}{|W_{ij}|} \sum_{w \in W_{ij}} v_{iw}
@@ -108,29 +108,22 @@ def period_matrix(
     than what lies between triggers. Where nothing arrived for a model, it has no period.
 
     Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run, with ``evaluation.models=all``.
-        models: Its ``models.parquet``.
-        metric: Default: the metric of the first row.
-        window_set: Default: the window set of the first row.
+        matrix: Of one run, with ``evaluation.models=all``.
 
     Returns:
         One row per model and period: model_id, period (id of the model whose it is), value (null where
         :math:`W_{ij}` is empty), num_defined (its windows), num_windows (of the period).
 
-    Raises:
-        RequestError: If there is no such metric or window set, no row, or rows of several runs.
-
     Reference:
         Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017, section 2 (the matrix R).
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
     own = matrix.own.astype(np.int64)
     num_models = len(matrix.model_ids)
     return pd.DataFrame(
         {
             "model_id": matrix.model_ids.repeat(num_models),
             "period": np.tile(matrix.model_ids, num_models),
-            "value": period_values(matrix).ravel(),
+            "value": matrix.by_period.ravel(),
             "num_defined": ((~np.isnan(matrix.values)).astype(np.int64) @ own.T).ravel(),
             "num_windows": np.tile(own.sum(axis=1), num_models),
         }

@@ -5,6 +5,8 @@ whole run: model_id, value (null where no term is defined), num_defined (terms t
 defined are left out of the average. ``gain(a, b)`` is a - b where higher values are better, else b - a. Periods count
 from 1 here, as in the papers.
 
+All take the matrix of one run, as ``periods.matrix_of`` makes it, which needs ``evaluation.models=all``.
+
 Shapes: T models.
 """
 
@@ -14,87 +16,55 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from modyn_bench.analysis.continual.periods import Matrix, matrix_of, period_values
+from modyn_bench.analysis.continual.periods import Matrix
 from modyn_bench.types import FloatArray
 
 
-def average_accuracy(
-    evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
-) -> pd.DataFrame:
+def average_accuracy(matrix: Matrix) -> pd.DataFrame:
     r"""Average what the newest model is worth in all periods so far.
 
     .. math:: \text{ACC}_t = \frac{1}{t} \sum_{i=1}^{t} R_{ti}
 
-    Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run.
-        models: Its ``models.parquet``.
-        metric: Default: the metric of the first row.
-        window_set: Default: the window set of the first row.
-
-    Raises:
-        RequestError: If there is no such metric or window set, no row, or rows of several runs.
-
     Reference:
         Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017, section 2 (ACC).
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
-    return _averages(matrix, period_values(matrix), _up_to(matrix, 0))
+    return _averages(matrix, matrix.by_period, _up_to(matrix, 0))
 
 
-def learning_accuracy(
-    evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
-) -> pd.DataFrame:
+def learning_accuracy(matrix: Matrix) -> pd.DataFrame:
     r"""Average what every model so far is worth in its own period: plasticity, how well new data is learnt.
 
     .. math:: \text{LA}_t = \frac{1}{t} \sum_{i=1}^{t} R_{ii}
-
-    Takes and raises what ``average_accuracy`` does.
 
     Reference:
         Riemer et al., Learning to Learn without Forgetting by Maximizing Transfer and Minimizing Interference, ICLR
         2019 (learning accuracy).
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
-    own = np.diagonal(period_values(matrix))
+    own = np.diagonal(matrix.by_period)
     return _averages(matrix, np.broadcast_to(own, (len(own), len(own))), _up_to(matrix, 0))
 
 
-def backward_transfer(
-    evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
-) -> pd.DataFrame:
+def backward_transfer(matrix: Matrix) -> pd.DataFrame:
     r"""Average what the newest model gains in earlier periods on the models of those periods.
 
     .. math:: \text{BWT}_t = \frac{1}{t - 1} \sum_{i=1}^{t-1} \text{gain}(R_{ti}, R_{ii})
 
-    Negative is forgetting. Takes and raises what ``average_accuracy`` does.
+    Negative is forgetting.
 
     Reference:
         Lopez-Paz and Ranzato, Gradient Episodic Memory for Continual Learning, NeurIPS 2017, section 2 (BWT).
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
-    worth = matrix.sign * period_values(matrix)
+    worth = matrix.sign * matrix.by_period
     return _averages(matrix, worth - np.diagonal(worth)[None, :], _up_to(matrix, -1))
 
 
-def forward_transfer(
-    evaluations: pd.DataFrame,
-    models: pd.DataFrame,
-    *,
-    metric: str | None = None,
-    window_set: str | None = None,
-    baseline: float | None = None,
-) -> pd.DataFrame:
+def forward_transfer(matrix: Matrix, *, baseline: float | None = None) -> pd.DataFrame:
     r"""Average what a model gains on a baseline in the period after its own, before that period was trained on.
 
     .. math:: \text{FWT}_t = \frac{1}{t - 1} \sum_{i=2}^{t} \text{gain}(R_{i-1,i}, b_i)
 
-    Takes and raises what ``average_accuracy`` does, and:
-
     Args:
-        evaluations: Rows of ``evaluations.parquet`` of one run.
-        models: Its ``models.parquet``.
-        metric: Default: the metric of the first row.
-        window_set: Default: the window set of the first row.
+        matrix: Of one run; see ``periods.matrix_of``.
         baseline: b, the same in all periods, such as 1 / C for guessing among C classes; ``None``: what the first model
             is worth there, so that FWT is what retraining is worth ahead of time. The second period, before which there
             is only the first model, is then left out: the sum begins at i = 3, and is over t - 2 terms.
@@ -105,8 +75,7 @@ def forward_transfer(
     Deviation:
         The paper's baseline is a model with random weights, which a run does not keep.
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
-    values = period_values(matrix)
+    values = matrix.by_period
     ahead = np.full(len(values), np.nan)
     ahead[1:] = np.diagonal(values, offset=1)
     gains = matrix.sign * (ahead - (values[0] if baseline is None else baseline))
@@ -115,21 +84,16 @@ def forward_transfer(
     return _averages(matrix, np.broadcast_to(gains, counted.shape), counted)
 
 
-def forgetting(
-    evaluations: pd.DataFrame, models: pd.DataFrame, *, metric: str | None = None, window_set: str | None = None
-) -> pd.DataFrame:
+def forgetting(matrix: Matrix) -> pd.DataFrame:
     r"""Average how much worse the newest model is in earlier periods than the best of the models before it.
 
     .. math:: F_t = \frac{1}{t - 1} \sum_{j=1}^{t-1} \max_{l < t} \text{gain}(R_{lj}, R_{tj})
-
-    Takes and raises what ``average_accuracy`` does.
 
     Reference:
         Chaudhry et al., Riemannian Walk for Incremental Learning: Understanding Forgetting and Intransigence, ECCV
         2018 (the forgetting measure).
     """
-    matrix = matrix_of(evaluations, models, metric=metric, window_set=window_set)
-    worth = matrix.sign * period_values(matrix)
+    worth = matrix.sign * matrix.by_period
     best_before = np.full_like(worth, np.nan)
     best_before[1:] = np.fmax.accumulate(worth, axis=0)[:-1]
     return _averages(matrix, best_before - worth, _up_to(matrix, -1))
