@@ -134,7 +134,7 @@ def _layer(module: nn.Module, name: str) -> nn.Module:
     Raises:
         ContractError: If there is none of this name.
     """
-    layers: dict[str, nn.Module] = dict(module.named_modules())
+    layers: dict[str, nn.Module] = dict(module.named_modules(remove_duplicate=False))  # a shared one has several names
     if name not in layers:
         known = ", ".join(one for one in layers if one)
         raise ContractError(

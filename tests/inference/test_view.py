@@ -13,6 +13,7 @@ from worlds import images, numbers, table, text, trainer_of
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.errors import ContractError
 from modyn_bench.inference.cache import KeyedRows
+from modyn_bench.inference.forward import Forward
 from modyn_bench.inference.predict import predict
 from modyn_bench.inference.view import ModelView
 from modyn_bench.types import Selection
@@ -138,6 +139,33 @@ def test_a_model_may_name_the_layer():
     view.move_to(time=0, num_arrived=50, num_labelled=50)
     expected = 2 * preprocessor.transform({"numeric": split.columns["numeric"][:4]})["numeric"]
     np.testing.assert_array_equal(view.embed(np.arange(4)), expected)
+
+
+class Shared(nn.Module):
+    """Its last layer has two names, of which the second one is told."""
+
+    embedding_layer = "head"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(2, 3)
+        self.head = self.classifier
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.head(batch * 2)
+
+
+def test_a_layer_may_be_called_by_either_of_its_names():
+    forward = Forward(Shared(), num_classes=3, device="cpu", precision="32-true")
+    embeddings, _ = forward.embed({"numeric": np.arange(8, dtype=np.float32).reshape(4, 2)})
+    assert embeddings.tolist() == [[0, 2], [4, 6], [8, 10], [12, 14]]
+
+
+def test_a_layer_that_is_not_there_is_told_with_all_names():
+    module = Shared()
+    module.embedding_layer = "hed"
+    with pytest.raises(ContractError, match=r"Shared.embedding_layer='hed' is none of its layers, classifier, head$"):
+        Forward(module, num_classes=3, device="cpu", precision="32-true").embed({"numeric": np.ones((1, 2))})
 
 
 def test_a_model_without_a_layer_predicts_but_has_no_embedding():
