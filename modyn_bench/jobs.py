@@ -17,9 +17,11 @@ from modyn_bench.errors import RequestError, RunError
 from modyn_bench.evaluation.evaluate import check_evaluation, evaluate
 from modyn_bench.metrics import needs_probabilities
 from modyn_bench.observer import Observer, Status
+from modyn_bench.parts import with_parts
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.runs.evaluations import write_config
 from modyn_bench.runs.identity import evaluation_id
+from modyn_bench.selectors.downsampling.records import check_records
 
 if TYPE_CHECKING:
     from modyn_bench.selectors.base import Selector
@@ -99,6 +101,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
         parts = _build(config, store)
         parts.trigger.check_dataset(num_classes=num_classes)
         parts.selector.check_dataset(columns=NamedColumns(store.schema, store.splits["train"]).kinds)
+        check_records(parts.selector)
         _rehearse(parts)
     with RunDirectory.open(
         Path(config["root"]), config=dict(config), fingerprint=store.fingerprint, dataset=dataset
@@ -186,9 +189,13 @@ def _rehearse(parts: _Parts) -> None:
     Raises:
         RequestError: If one does not suit the data; of those beside it the message names the key.
     """
-    policies: dict[str, Trigger | Selector] = {"trigger": parts.trigger, "selector": parts.selector}
-    needing = [f"{kind}={policy.name}" for kind, policy in policies.items() if policy.needs_embeddings]
-    parts.trainer.rehearse(embeddings=f"{' and '.join(needing)} needs embeddings" if needing else "")
+    policies: list[tuple[str, Trigger | Selector]] = [
+        *with_parts("trigger", parts.trigger),
+        *with_parts("selector", parts.selector),
+    ]
+    parts.trainer.rehearse(
+        embeddings_for=[f"{place}={policy.name}" for place, policy in policies if policy.needs_embedding]
+    )
     for key, model in parts.selector.second_models.items():
         try:
             parts.trainer.second(key, model=model).rehearse()

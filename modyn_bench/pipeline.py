@@ -236,8 +236,9 @@ class Pipeline:
             passes = epochs * len(scope) * (1.0 + BACKWARD) - forward - BACKWARD * backward
             if passes <= 0:
                 raise RunError(
-                    f"training.budget=sample_passes: second models used all that training.epochs={epochs} over "
-                    f"{len(scope):,} samples may use; train them for fewer epochs, as by selector.irreducible_epochs"
+                    f"training.budget=sample_passes: the second models {', '.join(self.second_models.names)} used all "
+                    f"that training.epochs={epochs} over {len(scope):,} samples may use; train them for fewer epochs, "
+                    "as by irreducible_epochs of rho_loss"
                 )
         downsampler = self.selector.downsampler
         plan = self.trainer.plan(len(selection), downsampler, last_key=last_key, passes=passes)
@@ -271,7 +272,7 @@ class Pipeline:
 
     def _passes_of_second_models(self, selection: Selection, last_key: int) -> tuple[float, float]:
         """Return what second models used for this trigger, as passes of the model that is evaluated."""
-        if not self.second_models.used:
+        if not self.second_models.names:
             return 0.0, 0.0
         return self.second_models.passes(self.trainer.num_parameters(selection, self.model, last_key=last_key))
 

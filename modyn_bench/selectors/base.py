@@ -18,13 +18,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from modyn_bench.errors import RequestError, relocate
+from modyn_bench.errors import RequestError, placed, relocate
 from modyn_bench.selectors.groups import draw_from_groups, fair_shares
 from modyn_bench.state import Stateful
 from modyn_bench.types import Arrivals, FloatArray, IntArray, Selection, TriggerRecord
@@ -52,7 +52,8 @@ class TrainSecond(Protocol):
         """Train the model of a name on a selection; at later triggers it starts from where ``training`` says.
 
         Args:
-            name: What the model is called; it stays the same over triggers.
+            name: What the model is called; it stays the same over triggers. Only this policy's are called so, if those
+                it is a part of hand it a context ``inside`` theirs.
             selection: Keys and weights.
             model: The model's configuration; ``None``: that of the model that is evaluated.
             epochs: Epochs; ``None``: as ``training`` says.
@@ -83,9 +84,28 @@ class SelectionContext:
     column: Callable[[str, IntArray], NDArray[Any]]
     train: TrainSecond
 
+    def inside(self, place: str) -> SelectionContext:
+        """Return what a part of a policy may use: the same, but second models of its own, however it calls them.
+
+        Args:
+            place: The part's key in ``Selector.parts``, such as ``selector.policies.a``.
+        """
+        outside, scope = self.train, place.partition(".")[2]
+
+        def train(
+            name: str, selection: Selection, *, model: Mapping[str, Any] | None = None, epochs: int | None = None
+        ) -> SecondModel:
+            return outside(f"{scope}.{name}", selection, model=model, epochs=epochs)
+
+        return replace(self, train=train)
+
 
 class Selector(Stateful, ABC):
     """A selection policy with a scope: which labelled samples it may choose from.
+
+    A policy that is made of others names them as its ``parts``. They take the stream and are told of every trigger by
+    what this class does; the policy says which of them selects, in a context ``inside`` the part's place, and names
+    the fields that hold them in ``state_fields``.
 
     Args:
         history: 0: what is new since the last training; k: that and what was new at the last k trainings; ``all``:
@@ -129,6 +149,11 @@ class Selector(Stateful, ABC):
         self.num_trained = 0  # triggers that trained
 
     @property
+    def parts(self) -> Mapping[str, Selector]:
+        """The policies that it is made of, by the place of each, such as ``selector.policies.a``."""
+        return {}
+
+    @property
     def warming_up(self) -> bool:
         """Whether the next training takes the whole scope."""
         return self.num_trained < self.warmup_triggers
@@ -140,28 +165,37 @@ class Selector(Stateful, ABC):
 
     @property
     def second_models(self) -> Mapping[str, Mapping[str, Any]]:
-        """Configurations of models of another kind that it trains beside the one that is evaluated, by their keys."""
-        return {}
+        """Configurations of models of another kind that it trains beside the one that is evaluated, by their keys.
+
+        Those of its parts, by default.
+        """
+        parts = self.parts.items()
+        return {relocate(key, place): model for place, part in parts for key, model in part.second_models.items()}
 
     @property
-    def needs_embeddings(self) -> bool:
-        """Whether it asks the model that is evaluated for embeddings."""
+    def needs_embedding(self) -> bool:
+        """Whether this policy, its parts aside, has the model that is evaluated asked for embeddings."""
         return False
 
     def check_dataset(self, *, columns: Mapping[str, str]) -> None:
-        """Check, before anything is trained, that the policy suits a dataset.
+        """Check, before anything is trained, that the policy and its parts suit a dataset.
 
         Args:
             columns: The source's columns that ``context.column`` knows, by name: ``numeric`` or ``categorical``.
 
         Raises:
-            RequestError: If it does not.
+            RequestError: If one does not; the message names its key.
         """
+        for place, part in self.parts.items():
+            with placed(place):
+                part.check_dataset(columns=columns)
 
     def consume(self, part: Arrivals) -> None:
         """Take samples that arrived: keys are consecutive, so the first one is all there is to know."""
         if self.first_key is None:
             self.first_key = int(part.keys[0])
+        for policy in self.parts.values():
+            policy.consume(part)
 
     @abstractmethod
     def select(self, context: SelectionContext) -> Selection:
@@ -172,12 +206,18 @@ class Selector(Stateful, ABC):
         return Selection.unweighted(self.within_limit(context))
 
     def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
-        """Move the scope on, if the trigger trained a model.
+        """Move the scope on, and tell the parts.
 
         Args:
             record: The trigger.
             selection: What ``select`` returned for it.
         """
+        self.move_on(record)
+        for policy in self.parts.values():
+            policy.on_trigger(record, selection)
+
+    def move_on(self, record: TriggerRecord) -> None:
+        """Move this policy's own scope on, if the trigger trained a model."""
         if record.model is None:
             return
         self.num_trained += 1
@@ -199,8 +239,8 @@ class Selector(Stateful, ABC):
 
     @property
     def oldest_key(self) -> int:
-        """No key below this one is selected any more."""
-        return self.scope_start
+        """No key below this one is selected any more, by the policy or by a part of it."""
+        return min([self.scope_start, *(policy.oldest_key for policy in self.parts.values())])
 
     @property
     def new_start(self) -> int:
@@ -220,11 +260,6 @@ class Selector(Stateful, ABC):
         groups = context.labels(keys)
         shares = fair_shares(np.bincount(groups), self.limit, context.generator)
         return keys[draw_from_groups(groups, shares, context.generator)]
-
-
-def second_models_of(parts: Mapping[str, Selector]) -> dict[str, Mapping[str, Any]]:
-    """Return the second models of the parts of a policy, each part by its place, with keys that begin there."""
-    return {relocate(key, place): model for place, part in parts.items() for key, model in part.second_models.items()}
 
 
 def as_keys(scope: range) -> IntArray:

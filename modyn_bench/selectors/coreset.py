@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
-from modyn_bench.errors import RequestError, check_part, placed
-from modyn_bench.selectors.base import SelectionContext, Selector, second_models_of
+from modyn_bench.errors import RequestError, check_part, relocate
+from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.presampling.schedule import Schedule
-from modyn_bench.types import Arrivals, Selection, TriggerRecord
+from modyn_bench.types import Selection, TriggerRecord
+
+_PRESAMPLING = "selector.presampling"
+_DOWNSAMPLING = "selector.downsampling"
 
 
 class Coreset(Selector):
@@ -42,11 +44,15 @@ class Coreset(Selector):
 
     def __init__(self, presampling: Selector, downsampling: Selector, *, warmup_triggers: int = 0) -> None:
         super().__init__(warmup_triggers=warmup_triggers)
-        _check_presampling(presampling)
-        for place, part in _downsamplings(downsampling):
-            _check_downsampling(place, part)
+        _check_presampling(_PRESAMPLING, presampling)
+        _check_downsampling(_DOWNSAMPLING, downsampling)
         self.presampling = presampling
         self.downsampling = downsampling
+
+    @property
+    def parts(self) -> Mapping[str, Selector]:
+        """Presampling and downsampling."""
+        return {_PRESAMPLING: self.presampling, _DOWNSAMPLING: self.downsampling}
 
     @property
     def downsampler(self) -> Downsampler | None:
@@ -59,59 +65,31 @@ class Coreset(Selector):
         assert isinstance(active, Downsampler)
         return active
 
-    @property
-    def _parts(self) -> dict[str, Selector]:
-        return {"selector.presampling": self.presampling, "selector.downsampling": self.downsampling}
-
-    @property
-    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those of both parts."""
-        return second_models_of(self._parts)
-
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether a part does."""
-        return any(part.needs_embeddings for part in self._parts.values())
-
-    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
-        """Check both parts."""
-        for place, part in self._parts.items():
-            with placed(place):
-                part.check_dataset(columns=columns)
-
-    def consume(self, part: Arrivals) -> None:
-        """Let both parts take the samples."""
-        super().consume(part)
-        self.presampling.consume(part)
-        self.downsampling.consume(part)
-
     def scope(self, context: SelectionContext) -> range:
         """Return the presampling's scope."""
-        return self.presampling.scope(context)
-
-    @property
-    def oldest_key(self) -> int:
-        """The presampling's."""
-        return self.presampling.oldest_key
+        return self.presampling.scope(context.inside(_PRESAMPLING))
 
     def select(self, context: SelectionContext) -> Selection:
         """Return what the presampling selects, with what the downsampling must know of it."""
         if self.warming_up:
             return self.select_all(context)
-        chosen = self.presampling.select(context)
+        chosen = self.presampling.select(context.inside(_PRESAMPLING))
         if not len(chosen):
             return chosen
-        prepared = self._active.prepare(chosen.keys, context)
+        inside = context.inside(_DOWNSAMPLING)
+        if isinstance(self.downsampling, Schedule):
+            inside = self.downsampling.context_of_active(inside)
+        prepared = self._active.prepare(chosen.keys, inside)
         kept = chosen.weights[np.searchsorted(chosen.keys, prepared.keys)]
         return replace(prepared, weights=prepared.weights * kept)
 
     def select_all(self, context: SelectionContext) -> Selection:
         """Return the presampling's whole scope, up to its limit."""
-        return self.presampling.select_all(context)
+        return self.presampling.select_all(context.inside(_PRESAMPLING))
 
     def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
         """Tell both parts, the presampling of what is held out as of what is trained on."""
-        super().on_trigger(record, selection)
+        self.move_on(record)
         self.presampling.on_trigger(record, _with_held_out(selection))
         self.downsampling.on_trigger(record, selection)
 
@@ -124,29 +102,28 @@ def _with_held_out(selection: Selection) -> Selection:
     return Selection(keys[order], weights[order])
 
 
-def _check_presampling(part: object, place: str = "selector.presampling") -> None:
-    check_part(place, part, Selector, "selector@selector.presampling=uniform", needed=True)
+def _check_presampling(place: str, part: object) -> None:
+    check_part(place, part, Selector, f"selector@{place}=uniform", needed=True)
+    assert isinstance(part, Selector)
     if isinstance(part, Downsampler | Coreset):
-        raise RequestError(f"{place}={part.name} asks the model: choose it as selector.downsampling")
-    if isinstance(part, Schedule):
-        for name, policy in part.policies.items():
-            _check_presampling(policy, f"{place}.policies.{name}")
+        raise RequestError(f"{place}={part.name} asks the model: choose it as {_DOWNSAMPLING}")
+    for inner, policy in part.parts.items():
+        _check_presampling(relocate(inner, place), policy)
 
 
-def _downsamplings(part: object) -> Iterator[tuple[str, object]]:
-    """Yield a downsampling, or those that a schedule names, with their keys."""
-    if isinstance(part, Schedule):
-        yield from ((f"selector.downsampling.policies.{name}", policy) for name, policy in part.policies.items())
-    else:
-        yield "selector.downsampling", part
-
-
-def _check_downsampling(place: str, part: object) -> None:
+def _check_downsampling(place: str, part: object, *, in_turns: bool = False) -> None:
+    """Check a downsampling, or those of a schedule, which take no turns of their own."""
     check_part(place, part, Selector, f"selector@{place}=loss", needed=True)
+    if isinstance(part, Schedule) and not in_turns:
+        for inner, policy in part.parts.items():
+            _check_downsampling(relocate(inner, place), policy, in_turns=True)
+        return
+    assert isinstance(part, Selector)
+    if part.parts:
+        raise RequestError(f"{place}={part.name} is made of other policies: choose one, as in selector@{place}=loss")
     if not isinstance(part, Downsampler):
-        name = getattr(part, "name", "")
-        raise RequestError(f"{place}={name} does not ask the model: choose it as selector.presampling")
+        raise RequestError(f"{place}={part.name} does not ask the model: choose it as {_PRESAMPLING}")
     for key, default in (("history", 0), ("limit", None), ("limit_by", "newest"), ("warmup_triggers", 0)):
         if getattr(part, key) != default:
-            right = "selector" if key == "warmup_triggers" else "selector.presampling"
+            right = "selector" if key == "warmup_triggers" else _PRESAMPLING
             raise RequestError(f"{place}.{key}={getattr(part, key)} has no effect: set {right}.{key}")

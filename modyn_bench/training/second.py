@@ -5,22 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
+from modyn_bench.errors import ContractError
 from modyn_bench.types import FloatArray, IntArray, Selection
 
 if TYPE_CHECKING:
     from modyn_bench.training.trained import TrainedModel
     from modyn_bench.training.trainer import ModelTrainer
 
-_FOLDER = "second"
-
 
 class SecondModels:
     """Trains second models by name, each from where its own last training left off, and keeps them between triggers.
 
-    A second model that is not trained where the one that is evaluated is, is not kept any longer.
+    A second model that is not trained where the one that is evaluated is, is not kept any longer: it begins anew when
+    its policy asks for it again.
 
     Args:
         trainer: The trainer of the model that is evaluated.
@@ -50,7 +51,15 @@ class SecondModels:
             last_key: The data's last key, which randomness derives from.
             model: Its configuration; ``None``: that of the model that is evaluated.
             epochs: Epochs; ``None``: as ``training`` says.
+
+        Raises:
+            ContractError: If that of this name was trained since the last trigger.
         """
+        if name in self._trained:
+            raise ContractError(
+                f"second model {name} was trained twice at one trigger: give each a name of its own, and each part of "
+                "a policy a context of its own, by context.inside"
+            )
         trainer = self._trainer.second(name, model=model, epochs=epochs)
         trained = trainer.fit(selection, self._parent(name, trainer), last_key=last_key)
         self._trained[name] = trainer, trained
@@ -68,14 +77,14 @@ class SecondModels:
         return forward, backward
 
     @property
-    def used(self) -> bool:
-        """Whether any was trained since the last trigger."""
-        return bool(self._trained)
+    def names(self) -> list[str]:
+        """Those that were trained since the last trigger."""
+        return list(self._trained)
 
     def save(self, directory: Path) -> None:
         """Write the models that were trained since the last trigger beside the one that is evaluated."""
         for name, (trainer, trained) in self._trained.items():
-            trainer.save(trained, directory / _FOLDER / name)
+            trainer.save(trained, _folder(directory, name))
 
     def settle(self, *, trained: bool) -> None:
         """Take note that a trigger is over: keep what was trained for it, and begin to count anew.
@@ -93,9 +102,14 @@ class SecondModels:
         self._saved = directory
 
     def _parent(self, name: str, trainer: ModelTrainer) -> TrainedModel | None:
-        if name not in self._kept and self._saved is not None and (self._saved / _FOLDER / name).is_dir():
-            self._kept[name] = trainer.load(self._saved / _FOLDER / name)
+        if name not in self._kept and self._saved is not None and _folder(self._saved, name).is_dir():
+            self._kept[name] = trainer.load(_folder(self._saved, name))
         return self._kept.get(name)
+
+
+def _folder(model: Path, name: str) -> Path:
+    """Return where a second model lies beside the one that is evaluated; a name with a slash is one folder, too."""
+    return model / "second" / quote(name, safe=" ")
 
 
 class KeptModel:

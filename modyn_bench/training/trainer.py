@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +16,8 @@ from torch import nn
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.preprocessing import Preprocessor
 from modyn_bench.data.store import Schema, Split
-from modyn_bench.errors import ContractError, RequestError, RunError
-from modyn_bench.inference.forward import (
-    Forward,
-    as_input,
-    autocast_dtype,
-    check_outputs,
-    evaluating,
-    model_dtype,
-    torch_device,
-)
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.inference.forward import Forward, evaluating, model_dtype, torch_device
 from modyn_bench.models.build import build_model, copies_faithfully
 from modyn_bench.seeding import derive_seed, forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
@@ -34,7 +25,6 @@ from modyn_bench.training import files
 from modyn_bench.training.budgets import plan_training
 from modyn_bench.training.devices import train_together
 from modyn_bench.training.lightning import collect_garbage
-from modyn_bench.training.module import check_losses
 from modyn_bench.training.optimizers import (
     OptimizerState,
     build_optimizers,
@@ -42,6 +32,7 @@ from modyn_bench.training.optimizers import (
 )
 from modyn_bench.training.plan import TrainingPlan
 from modyn_bench.training.records import SampleRecords
+from modyn_bench.training.rehearsal import Rehearsal
 from modyn_bench.training.sweep import sweep
 from modyn_bench.training.targets import make
 from modyn_bench.training.trained import TrainedModel, num_parameters
@@ -78,13 +69,14 @@ class ModelTrainer:
         self._loss = make(config.loss, "training.loss", reduction="none", **_options(config.loss))
         torch.set_num_threads(config.threads)
 
-    def rehearse(self, *, embeddings: str = "") -> None:
+    def rehearse(self, *, embeddings_for: Sequence[str] = ()) -> None:
         """Check, before anything is trained, that device, model, data, loss, optimisers and schedule go together.
 
-        A model is built from the first samples and passes two of them forward; nothing of it stays.
+        A model is built from the first samples, and passes two of them forward as in training and in eval mode; nothing
+        of it stays.
 
         Args:
-            embeddings: Who will ask the model for embeddings, in words; nobody, by default.
+            embeddings_for: Who will ask the model for embeddings, such as ``selector.policies.a=k_center``.
 
         Raises:
             RequestError: If they do not.
@@ -106,40 +98,17 @@ class ModelTrainer:
         steps = plan.num_optimizer_steps
         build_schedules(self.config.schedule, optimizers, num_steps=steps, num_epochs=plan.num_epochs)
         rows = {name: self._split.columns[name][:2] for name in preprocessor.outputs}
-        batch = as_input(preprocessor.transform(rows), device, model_dtype(self.config.precision))
         labels = torch.from_numpy(np.array(self._split.labels[:2], dtype=np.int64)).to(device)
-        module.train(len(labels) > 1)  # one sample has no variance to normalise by
-        mixed = autocast_dtype(self.config.precision)
-        with (
-            forked_global_state(self._seed, "rehearsal"),
-            torch.autocast(device.type, mixed, enabled=mixed is not None),
-        ):
-            try:
-                outputs = module(batch)
-            except Exception as error:
-                where = traceback.extract_tb(error.__traceback__)[-1]
-                raise RequestError(
-                    f"model {type(module).__name__} fails on a batch of {len(labels)} samples: "
-                    f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
-                ) from error
-            logits = check_outputs(outputs, len(labels), self._schema.num_classes, module)
-            check_losses(self._loss(logits.float(), labels), len(labels), module)
-            if embeddings:
-                self._rehearse_embeddings(module, preprocessor.transform(rows), embeddings)
-
-    def _rehearse_embeddings(self, module: nn.Module, rows: Mapping[str, NDArray[Any]], who: str) -> None:
-        """Check that a model has embeddings."""
-        forward = Forward(
+        rehearsal = Rehearsal(
             module,
+            preprocessor.transform(rows),
             num_classes=self._schema.num_classes,
-            device=self.config.accelerator,
+            accelerator=self.config.accelerator,
             precision=self.config.precision,
         )
-        try:
-            with evaluating(module):
-                forward.embed(rows)
-        except ContractError as error:
-            raise RequestError(f"{who}: {error}") from error
+        with forked_global_state(self._seed, "rehearsal"):
+            rehearsal.train(self._loss, labels)
+            rehearsal.evaluate(embeddings_for=embeddings_for)
 
     def fit(
         self,

@@ -15,11 +15,13 @@ The result may not depend on how the stream is cut into arrivals.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modyn_bench.errors import placed
 from modyn_bench.state import Stateful
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, IntArray, TriggerRecord
 
@@ -86,19 +88,28 @@ class View(Protocol):
 
 
 class Trigger(Stateful, ABC):
-    """A triggering policy. The constructor stores and validates its options; nothing else happens there."""
+    """A triggering policy. The constructor stores and validates its options; nothing else happens there.
+
+    A policy that is made of others names them as its ``parts``, and the fields that hold them in ``state_fields``. It
+    says itself when they take samples, decide, and are told of triggers.
+    """
 
     name: ClassVar[str]
     """What the policy is called in tables: the name of its YAML file."""
 
     @property
-    def uses_first_model(self) -> bool:
-        """Whether the policy asks for embeddings of the run's first model, which is then kept."""
-        return False
+    def parts(self) -> Mapping[str, Trigger]:
+        """The policies that it is made of, by the place of each, such as ``trigger.members.a``."""
+        return {}
 
     @property
-    def needs_embeddings(self) -> bool:
-        """Whether the policy asks for embeddings."""
+    def uses_first_model(self) -> bool:
+        """Whether the policy, or a part of it, asks for embeddings of the run's first model, which is then kept."""
+        return any(part.uses_first_model for part in self.parts.values())
+
+    @property
+    def needs_embedding(self) -> bool:
+        """Whether this policy, its parts aside, asks for embeddings."""
         return False
 
     @abstractmethod
@@ -118,11 +129,14 @@ class Trigger(Stateful, ABC):
         """Decide at the point that ``next_decision`` named, all samples before it having been consumed."""
 
     def check_dataset(self, *, num_classes: int) -> None:
-        """Check, before anything is trained, that the policy suits a dataset.
+        """Check, before anything is trained, that the policy and its parts suit a dataset.
 
         Raises:
-            RequestError: If it does not.
+            RequestError: If one does not; the message names its key.
         """
+        for place, part in self.parts.items():
+            with placed(place):
+                part.check_dataset(num_classes=num_classes)
 
     def on_trigger(self, record: TriggerRecord) -> None:
         """Take note that a trigger happened here: this policy's own, an ensemble's, or the end of the stream's.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, TypeAlias
 
-from modyn_bench.errors import RequestError, check_part, placed
+from modyn_bench.errors import RequestError, check_part
 from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
 
@@ -81,25 +81,14 @@ class Batched(Trigger):
         self._due = (False, False)  # own, warm-up policy: a note of the last next_decision, made anew by every call
 
     @property
+    def parts(self) -> Mapping[str, Trigger]:
+        """The warm-up policy, if there is one."""
+        return {} if self.warmup_trigger is None else {"trigger.warmup_trigger": self.warmup_trigger}
+
+    @property
     def warming_up(self) -> bool:
         """Whether the warm-up still goes on."""
         return self.num_blocks < self.warmup_intervals
-
-    @property
-    def uses_first_model(self) -> bool:
-        """Whether the warm-up policy does."""
-        return self.warmup_trigger is not None and self.warmup_trigger.uses_first_model
-
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether the warm-up policy does."""
-        return self.warmup_trigger is not None and self.warmup_trigger.needs_embeddings
-
-    def check_dataset(self, *, num_classes: int) -> None:
-        """Check the warm-up policy."""
-        if self.warmup_trigger is not None:
-            with placed("trigger.warmup_trigger"):
-                self.warmup_trigger.check_dataset(num_classes=num_classes)
 
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Return the end of the block, or the warm-up policy's own point if that comes before."""

@@ -150,15 +150,17 @@ class Drift(Batched):
         return self.representation == "first_embedding" or super().uses_first_model
 
     @property
-    def needs_embeddings(self) -> bool:
-        """Whether vectors are embeddings, and some distance reads vectors."""
-        reads = {detector.distance.reads for detector in self.detectors.values()}
-        return ("vectors" in reads and self.representation != "features") or super().needs_embeddings
+    def needs_embedding(self) -> bool:
+        """Whether some distance reads vectors, and these are embeddings."""
+        return "vectors" in self._reads and self.representation != "features"
+
+    @property
+    def _reads(self) -> set[Reads]:
+        return {detector.distance.reads for detector in self.detectors.values()}
 
     def ready(self, view: View) -> bool:
         """Say whether there is a reference, and a model where one is needed."""
-        reads = {detector.distance.reads for detector in self.detectors.values()}
-        needs_model = "probabilities" in reads or ("vectors" in reads and self.representation != "features")
+        needs_model = self.needs_embedding or "probabilities" in self._reads
         return self.last_trigger is not None and not (needs_model and view.model_id is None)
 
     def evaluate(self, view: View) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from modyn_bench.errors import RequestError, check_part, placed
+from modyn_bench.errors import RequestError, check_part
 from modyn_bench.triggers.base import Trigger, View
 from modyn_bench.triggers.votes import COMBINATIONS, votes_to_exceed
 from modyn_bench.types import Arrivals, Decision, DecisionPoint, TriggerRecord
@@ -66,20 +66,9 @@ class Ensemble(Trigger):
         self._due: tuple[str, ...] = ()  # a note of the last next_decision, made anew by every call: no state
 
     @property
-    def uses_first_model(self) -> bool:
-        """Whether any member does."""
-        return any(member.uses_first_model for member in self.members.values())
-
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether any member does."""
-        return any(member.needs_embeddings for member in self.members.values())
-
-    def check_dataset(self, *, num_classes: int) -> None:
-        """Check every member."""
-        for name, member in self.members.items():
-            with placed(f"trigger.members.{name}"):
-                member.check_dataset(num_classes=num_classes)
+    def parts(self) -> Mapping[str, Trigger]:
+        """All members."""
+        return {f"trigger.members.{name}": member for name, member in self.members.items()}
 
     def next_decision(self, arrivals: Arrivals) -> DecisionPoint | None:
         """Return the earliest decision of any member."""

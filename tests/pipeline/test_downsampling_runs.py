@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -10,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from found import concrete_classes
+from selecting import Judged
 from small import NUM_CLASSES, NUM_FEATURES, result_bytes, run_small, small_store
 from stopping import StopsAfterTrigger, StopsInTraining
 
 from modyn_bench.data.store import SampleStore
-from modyn_bench.errors import RunError
+from modyn_bench.errors import ContractError, RunError
 from modyn_bench.selectors import downsampling
-from modyn_bench.selectors.base import Selector
+from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.coreset import Coreset
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.selectors.downsampling.el2n import El2n
@@ -27,8 +29,34 @@ from modyn_bench.selectors.new_data import NewData
 from modyn_bench.selectors.presampling.schedule import Schedule
 from modyn_bench.selectors.presampling.uniform import Uniform
 from modyn_bench.triggers.amount import Amount
+from modyn_bench.types import Selection
 
 SECOND = {"_target_": "modyn_bench.models.TabularMLP", "hidden": [4]}
+
+
+class Alternating(Selector):
+    """Two policies by turns, each again and again."""
+
+    name = "alternating"
+    state_fields = (*Selector.state_fields, "even", "odd")
+
+    def __init__(self, even: Selector, odd: Selector) -> None:
+        super().__init__()
+        self.even, self.odd = even, odd
+
+    @property
+    def parts(self) -> dict[str, Selector]:
+        return {"selector.even": self.even, "selector.odd": self.odd}
+
+    @property
+    def downsampler(self) -> Downsampler | None:
+        return list(self.parts.values())[self.num_trained % 2].downsampler
+
+    def select(self, context: SelectionContext) -> Selection:
+        place, part = list(self.parts.items())[self.num_trained % 2]
+        return part.select(context.inside(place))
+
+
 POLICIES: dict[str, Callable[[], Selector]] = {
     **{policy.name: policy for policy in concrete_classes(downsampling, Downsampler)},
     "loss_whole_set": lambda: Loss(mode="sample_then_batch", history=1),
@@ -39,6 +67,7 @@ POLICIES: dict[str, Callable[[], Selector]] = {
     "two_sides": lambda: Schedule(
         {"a": RhoLoss(holdout_ratio=0.5, history=1), "b": RhoLoss(holdout_ratio=0.1, history=1)}, after={"b": 2}
     ),
+    "again": lambda: Alternating(RhoLoss(history=1), RhoLoss(holdout_ratio=0.5, history=1)),
     "two_models": lambda: Coreset(
         NewData(history=1), Schedule({"a": RhoLoss(), "b": RhoLoss(irreducible_model=SECOND)}, after={"b": 2})
     ),
@@ -115,7 +144,7 @@ def test_second_models_that_leave_nothing_are_refused(store: SampleStore, tmp_pa
         run(tmp_path, store, RhoLoss(holdout="twin"), budget="sample_passes")
 
 
-@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"schedule", "two_sides", "two_models"}))
+@pytest.mark.parametrize("name", sorted(set(POLICIES) - {"schedule", "two_sides", "two_models", "again"}))
 def test_every_policy_gets_the_same_compute(name: str, store: SampleStore, tmp_path: Path) -> None:
     """As many sample passes as 4 epochs over all data in scope take; a last batch or scoring more or less."""
     selector = POLICIES[name]()
@@ -156,14 +185,97 @@ def test_a_second_model_is_counted_by_its_size_and_kept(hidden: list[int], store
     assert (kept / "model.safetensors").is_file()
 
 
-def test_a_second_model_never_goes_on_from_one_on_other_sides(store: SampleStore, tmp_path: Path) -> None:
-    """Two turns of the one, two of the other: each begins from scratch, and then goes on from its own."""
-    path = run(tmp_path, store, POLICIES["two_sides"]())
-    kept = [sorted(part.iterdir()) for part in sorted((path / "triggers").glob("[0-9]*/model/second"))]
-    assert [folder.name for folder in kept[-1]] == ["irreducible_simple_0.1"]
-    other = run(tmp_path / "other", store, RhoLoss(holdout_ratio=0.1, history=1, warmup_triggers=2))
-    (alone,) = sorted((other / "triggers").glob("[0-9]*/model/second"))[-1].iterdir()
-    assert (alone / "model.safetensors").read_bytes() == (kept[-1][0] / "model.safetensors").read_bytes()
+def second_models(root: Path, store: SampleStore, selector: Selector, *, num_trained: int = 4) -> dict[str, bytes]:
+    """Return the weights of the second models that are kept beside the model of the last of some trainings."""
+    path = run_small(
+        root,
+        store,
+        Amount(30),
+        selector,
+        replay={"label_delay": "2s", "max_triggers": num_trained},
+        training={"epochs": EPOCHS, "batch_size": 8},
+    )
+    last = path / "triggers" / f"{num_trained - 1:05d}"
+    return {file.parent.name: file.read_bytes() for file in last.glob("model/second/*/model.safetensors")}
+
+
+class Renamed(RhoLoss):
+    """A policy of one's own that builds on another, its sides included."""
+
+    name = "renamed"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "model"),
+    [
+        (RhoLoss(holdout_ratio=0.5, history=1), RhoLoss(history=1), "irreducible"),
+        (Renamed(history=1), RhoLoss(history=1), "irreducible"),
+        (RhoLoss(irreducible_epochs=2, history=1), RhoLoss(history=1), "irreducible"),
+        (Judged(history=1), Judged(history=1), "judge"),
+    ],
+    ids=["other_sides", "subclass", "other_epochs", "own_policy"],
+)
+def test_a_second_model_goes_on_from_that_of_no_other_policy(
+    before: Selector, after: Selector, model: str, store: SampleStore, tmp_path: Path
+) -> None:
+    """It is what it would be had the policy before had none."""
+
+    def turns(first: Selector) -> Selector:
+        return Schedule({"a": copy.deepcopy(first), "b": copy.deepcopy(after)}, after={"b": 2})
+
+    found = second_models(tmp_path / "found", store, turns(before))
+    assert found == second_models(tmp_path / "alone", store, turns(NewData(history=1)))
+    assert list(found) == [f"policies.b.{model}"]
+
+
+def test_a_second_model_goes_on_until_another_policy_has_its_turn(store: SampleStore, tmp_path: Path) -> None:
+    """The even one trains at triggers 0 and 2, and begins anew there; from 2 to 3 it goes on where it has both."""
+
+    def policy() -> Selector:
+        return RhoLoss(history=1)
+
+    again = second_models(tmp_path / "again", store, Alternating(policy(), NewData()), num_trained=3)
+    first_time = second_models(
+        tmp_path / "first", store, Alternating(RhoLoss(history=1, warmup_triggers=2), NewData()), num_trained=3
+    )
+    assert list(again) == ["even.irreducible"]
+    assert again == first_time
+    going_on = second_models(tmp_path / "on", store, policy())
+    anew = second_models(tmp_path / "anew", store, RhoLoss(history=1, warmup_triggers=3))
+    assert list(going_on) == list(anew) == ["irreducible"]
+    assert going_on != anew
+
+
+class Twice(Selector):
+    """Hands two parts its own context, so that they use one name for two models."""
+
+    name = "twice"
+
+    def select(self, context: SelectionContext) -> Selection:
+        keys = self.within_limit(context)
+        for half in (keys[::2], keys[1::2]):
+            context.train("judge", Selection.unweighted(half))
+        return Selection.unweighted(keys)
+
+
+def test_one_name_for_two_second_models_is_refused(store: SampleStore, tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match=r"second model judge was trained twice at one trigger.*context\.inside"):
+        run(tmp_path, store, Twice())
+
+
+def test_a_second_model_may_have_any_name(store: SampleStore, tmp_path: Path) -> None:
+    class Odd(Judged):
+        def select(self, context: SelectionContext) -> Selection:
+            selection = NewData.select(self, context)
+            for name in ("a/b", "a", "../c"):
+                context.train(name, selection)
+            return selection
+
+    whole = run(tmp_path / "whole", store, Odd())
+    assert len(list(whole.glob("triggers/*/model/second/*/model.safetensors"))) == 3
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", store, Odd(), stop=9)
+    assert result_bytes(run(tmp_path / "parts", store, Odd())) == result_bytes(whole)
 
 
 def test_what_is_known_of_samples_outlasts_a_turn_that_sees_none_of_them(store: SampleStore, tmp_path: Path) -> None:

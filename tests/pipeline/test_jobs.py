@@ -66,6 +66,11 @@ def test_an_observer_that_fails_to_close_leaves_no_other_open(config, tmp_path, 
             {"model": {"_target_": "worlds.Raises"}},
             r"fails on a batch of 2 samples: ZeroDivisionError: .*worlds\.py, line",
         ),
+        (
+            {"model": {"_target_": "worlds.FailsInEval"}},
+            r"model FailsInEval fails in eval mode on a batch of 2 samples: KeyError: 'statistics' .*worlds\.py, line",
+        ),
+        ({"model": {"_target_": "worlds.WrongInEval"}}, r"model WrongInEval returned a tuple for 2 .*, in eval mode"),
         ({"training.optimizer.lr": -1.0}, r"training\.optimizer: torch\.optim\.Adagrad refuses"),
         ({"training.schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"}}, "step_size"),
         ({"training.accelerator": "mps"}, r"training\.accelerator=mps is not there"),
@@ -97,8 +102,9 @@ COMPOSED = [
         (["selector=rho_loss"], "Raises", r"selector\.irreducible_model: model Raises fails on a batch of 2 samples"),
         (["selector=rho_loss"], "Absent", r"selector\.irreducible_model\._target_=worlds\.Absent cannot be made"),
         (COMPOSED, "Wrong", r"selector\.downsampling\.policies\.second\.irreducible_model: .* shape \(2, 1\)"),
+        (["selector=rho_loss"], "FailsInEval", r"selector\.irreducible_model: model FailsInEval fails in eval mode"),
     ],
-    ids=["alone", "unknown", "composed"],
+    ids=["alone", "unknown", "composed", "in_eval_mode"],
 )
 def test_a_second_model_that_cannot_be_trained_is_refused_where_it_stands(config, tmp_path, selector, model, message):
     config["selector"] = check_jobs(selector)[0].config["selector"]
@@ -127,15 +133,29 @@ NO_LAYER = {"_target_": "worlds.Named"}
         (
             [*COMPOSED, "+selector@selector.downsampling.policies.third=k_center"],
             NO_EMBEDDING,
-            "selector=coreset needs",
+            r"^selector\.downsampling\.policies\.third=k_center needs embeddings: no embedding was found in Flat",
         ),
         (
             ["selector=schedule", "selector@selector.policies.second=k_center"],
             NO_LAYER,
-            r"'nothere' is none of its lay",
+            r"^selector\.policies\.second=k_center needs embeddings: .*'nothere' is none of its lay",
         ),
-        (["trigger=drift", "trigger.representation=embedding"], NO_EMBEDDING, "trigger=drift needs embeddings"),
-        (["trigger=ensemble", "+trigger@trigger.members.drift=drift"], NO_LAYER, "trigger=ensemble needs embeddings"),
+        (["trigger=drift", "trigger.representation=embedding"], NO_EMBEDDING, "^trigger=drift needs embeddings"),
+        (
+            ["trigger=ensemble", "+trigger@trigger.members.drift=drift"],
+            NO_LAYER,
+            r"^trigger\.members\.drift=drift needs embeddings",
+        ),
+        (
+            ["trigger=performance", "trigger.warmup_intervals=2", "+trigger@trigger.warmup_trigger=drift"],
+            NO_EMBEDDING,
+            r"^trigger\.warmup_trigger=drift needs embeddings",
+        ),
+        (
+            ["trigger=drift", "selector=k_center"],
+            NO_EMBEDDING,
+            "^trigger=drift and selector=k_center need embeddings: no embedding",
+        ),
     ],
 )
 def test_a_model_without_the_embeddings_that_policies_need_is_refused(config, tmp_path, choices, model, message):
@@ -152,6 +172,19 @@ def test_a_model_without_the_embeddings_that_policies_need_is_refused(config, tm
 def test_a_model_without_embeddings_suits_what_needs_none(config, selector):
     config |= {"selector": check_jobs([f"selector={selector}"])[0].config["selector"], "model": NO_EMBEDDING}
     assert run_job(config).status == "finished"
+
+
+def test_records_of_another_width_under_one_name_are_refused_before_anything_is_written(config, tmp_path):
+    own = {"_target_": "worlds.Wider", "ratio": 0.5}
+    policies = {"a": check_jobs(["selector=el2n"])[0].config["selector"], "b": own}
+    target = "modyn_bench.selectors.presampling.schedule.Schedule"
+    config["selector"] = {"_target_": target, "policies": policies, "after": {"b": 1}}
+    told = (
+        r"selector\.policies\.a=el2n and selector\.policies\.b=el2n keep 1 and 2 numbers of each sample under one name"
+    )
+    with pytest.raises(RequestError, match=told):
+        run_job(config)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_turns_out_wrong_in_the_middle_is_a_failure_of_the_run(config, tmp_path):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
-from selecting import Halving, Steps, arrivals, context, record, run, saved, steps
+from selecting import Halving, Judged, Second, Steps, arrivals, context, record, run, saved, steps
 
 from modyn_bench.errors import RequestError
+from modyn_bench.parts import with_parts
 from modyn_bench.selectors.base import SelectionContext, Selector
 from modyn_bench.selectors.coreset import Coreset
 from modyn_bench.selectors.downsampling.el2n import El2n
@@ -171,6 +173,90 @@ def test_downsamplings_take_turns() -> None:
     assert found == [None, first, second, second]
 
 
+def nested() -> Schedule:
+    """A coreset of turns that has its turn among others."""
+    downsamplings = Schedule({"x": Halving(), "y": RhoLoss(irreducible_model={"_target_": "Net"})}, after={"y": 3})
+    presamplings = Schedule({"p": Judged(), "q": NewData()}, after={"q": 4})
+    return Schedule(
+        {"c": Coreset(presamplings, downsamplings), "j": Judged(), "r": RhoLoss(holdout="twin")}, after={"j": 5, "r": 6}
+    )
+
+
+def test_all_that_a_policy_is_made_of_is_found_where_it_stands() -> None:
+    c = "selector.policies.c"
+    assert {place: policy.name for place, policy in with_parts("selector", nested())} == {
+        "selector": "schedule",
+        c: "coreset",
+        f"{c}.presampling": "schedule",
+        f"{c}.presampling.policies.p": "judged",
+        f"{c}.presampling.policies.q": "new_data",
+        f"{c}.downsampling": "schedule",
+        f"{c}.downsampling.policies.x": "halving",
+        f"{c}.downsampling.policies.y": "rho_loss",
+        "selector.policies.j": "judged",
+        "selector.policies.r": "rho_loss",
+    }
+    place = f"{c}.downsampling.policies.y.irreducible_model"
+    assert nested().second_models == {place: {"_target_": "Net"}}
+
+
+def test_each_part_has_second_models_of_its_own() -> None:
+    """Whoever wrote the policy: ``judged`` gives its own no name but one."""
+    selector, names = nested(), []
+
+    def train(name: str, selection: Selection, **options: object) -> Second:
+        names.append(name)
+        return Second(selection)
+
+    found = []
+    for end in range(40, 320, 40):
+        selector.consume(arrivals(end - 40, end))
+        selection = selector.select(replace(context(end), train=train))
+        selector.on_trigger(record(end, trained=True), selection)
+        found.append(list(names))
+        names.clear()
+    p, y = "policies.c.presampling.policies.p.judge", "policies.c.downsampling.policies.y.irreducible"
+    twins = ["policies.r.irreducible_0", "policies.r.irreducible_1"]
+    assert found == [[p], [p], [p], [p, y], [y], ["policies.j.judge"], twins]
+
+
+class Both(Selector):
+    """All data in scope of one part, and of the other, as a container of one's own may be written."""
+
+    name = "both"
+    state_fields = (*Selector.state_fields, "one", "other")
+
+    def __init__(self, one: Selector, other: Selector) -> None:
+        super().__init__()
+        self.one, self.other = one, other
+
+    @property
+    def parts(self) -> dict[str, Selector]:
+        return {"selector.one": self.one, "selector.other": self.other}
+
+    def select(self, context: SelectionContext) -> Selection:
+        chosen = [part.select(context.inside(place)).keys for place, part in self.parts.items()]
+        return Selection.unweighted(np.unique(np.concatenate(chosen)))
+
+
+@given(plan=steps)
+def test_a_container_need_not_pass_on_what_its_parts_are_told(plan: Steps) -> None:
+    """What is new to the one alone is what is new to it inside."""
+    alone = run(NewData(history=1), plan)
+    inside = run(
+        Both(NewData(history=1), Freshness(limit=2)), plan, restart=lambda: Both(NewData(history=1), Freshness(limit=2))
+    )
+    for chosen, selection in zip(alone, inside, strict=True):
+        assert set(chosen.keys) <= set(selection.keys)
+        assert len(selection) <= len(chosen) + 2
+
+
+def test_what_a_container_is_made_of_is_checked_without_its_doing() -> None:
+    selector = Both(NewData(), Both(NewData(), ColumnBalanced("a")))
+    with pytest.raises(RequestError, match=r"^selector\.other\.other\.column=a is no column"):
+        selector.check_dataset(columns={"b": "numeric"})
+
+
 NEW, HALF = NewData, Halving
 
 
@@ -214,6 +300,14 @@ NEW, HALF = NewData, Halving
             r"selector.downsampling.policies.b=new_data does not ask",
         ),
         (
+            lambda: Coreset(NEW(), Schedule({"a": HALF(), "b": Schedule({"c": HALF()}, after={})}, after={"b": 1})),
+            r"^selector.downsampling.policies.b=schedule is made of other policies: choose one, as in",
+        ),
+        (
+            lambda: Coreset(NEW(), Coreset(NEW(), HALF())),
+            r"^selector.downsampling=coreset is made of other policies: choose one",
+        ),
+        (
             lambda: Coreset(NEW(), HALF(history="all")),
             r"selector.downsampling.history=all .* selector.presampling.hist",
         ),
@@ -225,6 +319,17 @@ NEW, HALF = NewData, Halving
         (
             lambda: Coreset(ColumnBalanced("a"), HALF()).check_dataset(columns={"b": "numeric"}),
             r"selector.presampling.column=a is no column",
+        ),
+        (
+            lambda: Coreset(
+                Schedule({"a": NEW(), "b": ColumnBalanced("a")}, after={"b": 1}),
+                Schedule({"x": HALF(), "y": HALF()}, after={"y": 2}),
+            ).check_dataset(columns={"b": "numeric"}),
+            r"^selector.presampling.policies.b.column=a is no column",
+        ),
+        (
+            lambda: Coreset(Both(NEW(), HALF()), HALF()),
+            r"^selector.presampling.other=halving asks the model",
         ),
         (
             lambda: Schedule({"a": ColumnBalanced("a")}, after={}).check_dataset(columns={"b": "numeric"}),

@@ -202,7 +202,7 @@ def test_beyond_the_memory_budget_the_choice_is_the_same_and_it_is_said_once(
         downsample(anew, outputs, 60)
     assert first.positions.tolist() == second.positions.tolist()
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "selector.memory_budget=0" in caplog.text
+    assert "more than memory_budget=0" in caplog.text
 
 
 # --- k-center

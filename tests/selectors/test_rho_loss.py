@@ -64,7 +64,7 @@ def prepared(policy: RhoLoss, num_samples: int, *, seed: int = 0, first: int = 0
 def test_a_share_is_held_out_and_the_rest_is_trained_on() -> None:
     selection, trainings = prepared(RhoLoss(holdout_ratio=0.3, irreducible_epochs=2), 2000)
     (model,) = trainings.models.values()
-    assert list(trainings.models) == ["irreducible_simple_0.3"]
+    assert list(trainings.models) == ["irreducible"]
     assert sorted([*model.seen, *selection.keys]) == list(range(2000))
     assert selection.held_out.tolist() == model.seen.tolist()
     assert abs(len(model.seen) - 600) < 5 * np.sqrt(2000 * 0.21)
@@ -84,7 +84,7 @@ def test_what_is_held_out_may_be_trained_on_too() -> None:
 
 def test_no_twin_judges_what_it_has_seen() -> None:
     selection, trainings = prepared(RhoLoss(holdout="twin"), 1000)
-    first, second = (trainings.models[f"irreducible_twin_0.5_{number}"] for number in range(2))
+    first, second = (trainings.models[f"irreducible_{number}"] for number in range(2))
     assert selection.keys.tolist() == sorted([*first.seen, *second.seen]) == list(range(1000))
     assert not len(selection.held_out)
     assert first.judged == second.seen.tolist()
@@ -106,6 +106,19 @@ def test_sides_stay_the_same_at_every_trigger_and_differ_between_seeds(holdout: 
     assert abs((sides & other).mean() - share**2) < 5 * np.sqrt(share**2 * (1 - share**2) / 5000)
     narrow = RhoLoss(holdout_ratio=0.01).held_out(all_keys, 0)
     assert set(np.flatnonzero(narrow)) <= set(np.flatnonzero(sides))  # a larger share holds the smaller one
+
+
+class Renamed(RhoLoss):
+    """A policy of one's own that builds on it."""
+
+    name = "renamed"
+
+
+def test_a_policy_that_builds_on_it_has_its_sides() -> None:
+    keys = np.arange(5000)
+    for ratio in (0.1, 0.5):
+        sides = RhoLoss(holdout_ratio=ratio).held_out(keys, 3)
+        assert (Renamed(holdout_ratio=ratio).held_out(keys, 3) == sides).all()
 
 
 @pytest.mark.parametrize("options", [{}, {"holdout": "twin"}, {"train_on_holdout": True}])

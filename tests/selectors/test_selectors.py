@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from choosing import chosen, random_outputs
-from found import concrete_classes
+from found import concrete_classes, held_by
 from hypothesis import given
 from hypothesis import strategies as st
 from selecting import Halving, Steps, arrivals, context, record, run, saved, steps
@@ -17,6 +17,7 @@ from selecting import Halving, Steps, arrivals, context, record, run, saved, ste
 from modyn_bench import selectors
 from modyn_bench.commands.targets import signature_of
 from modyn_bench.errors import RequestError
+from modyn_bench.parts import with_parts
 from modyn_bench.selectors import downsampling
 from modyn_bench.selectors.base import Selector
 from modyn_bench.selectors.coreset import Coreset
@@ -264,6 +265,12 @@ def test_numbers_that_are_not_finite_are_refused(policy: type[Selector], value: 
     for option in (name for name, hint in hints.items() if hint in (float, float | None)):
         with pytest.raises(RequestError, match=rf"selector\.{option}={value} must be"):
             policy(**{option: value})
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+def test_what_a_selector_holds_of_others_are_its_parts(name: str) -> None:
+    for place, policy in with_parts("selector", SELECTORS[name]()):
+        assert held_by(policy, Selector) == list(policy.parts.values()), place
 
 
 def test_every_selector_is_held_to_the_contract():

@@ -19,3 +19,11 @@ def concrete_classes(package: ModuleType, base: type[Base]) -> list[type[Base]]:
             if inspect.isclass(one) and issubclass(one, base) and not inspect.isabstract(one):
                 found.add(one)
     return sorted((one for one in found if not one.__name__.startswith("_")), key=lambda one: one.__name__)
+
+
+def held_by(policy: object, base: type[Base]) -> list[Base]:
+    """Everything of a kind that the attributes of a policy hold, in order, dictionaries looked into."""
+    values = [
+        value for held in vars(policy).values() for value in (held.values() if isinstance(held, dict) else [held])
+    ]
+    return [value for value in values if isinstance(value, base)]

@@ -15,6 +15,7 @@ from modyn_bench.runs.state_files import decode_states, encode_states
 from modyn_bench.seeding import derive
 from modyn_bench.selectors.base import SecondModel, SelectionContext, Selector
 from modyn_bench.selectors.downsampling.base import Choice, Downsampler, Turn
+from modyn_bench.selectors.new_data import NewData
 from modyn_bench.types import Arrivals, FloatArray, IntArray, ModelRecord, Selection, State, TriggerRecord
 
 
@@ -33,6 +34,18 @@ class Halving(Downsampler):
         import torch
 
         return Choice(torch.arange(budget))
+
+
+class Judged(NewData):
+    """All data in scope, and a second model that is trained on it and says nothing; it has but one name for it."""
+
+    name = "judged"
+
+    def select(self, context: SelectionContext) -> Selection:
+        selection = super().select(context)
+        if len(selection):
+            context.train("judge", selection)
+        return selection
 
 
 def context(num_labelled: int, seed: int = 0) -> SelectionContext:

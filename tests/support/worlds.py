@@ -13,6 +13,7 @@ from torch import nn
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Column, Schema, Split
+from modyn_bench.selectors.downsampling.el2n import El2n
 from modyn_bench.training.trainer import ModelTrainer
 
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1}
@@ -257,10 +258,33 @@ class Flat(nn.Module):
         return batch.sum(dim=1, keepdim=True) * self.scale
 
 
+class FailsInEval(WithNorm):
+    """Can be trained, but not asked afterwards."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            raise KeyError("statistics")
+        return super().forward(batch)
+
+
+class WrongInEval(WithNorm):
+    """Returns two outputs in eval mode, as models with a head for training alone do."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        logits = super().forward(batch)
+        return logits if self.training else (logits, batch)
+
+
 class Named(WithNorm):
     """Says that its embedding is the input of a layer that it has not."""
 
     embedding_layer = "nothere"
+
+
+class Wider(El2n):
+    """Records more under the same name."""
+
+    record_size = 2
 
 
 class Wrong(nn.Module):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
-from worlds import LINEAR, SGD, numbers, table, trainer_of
+from worlds import LINEAR, SGD, Wider, numbers, table, trainer_of
 
 from modyn_bench.config import TrainingConfig
 from modyn_bench.data.store import Split
@@ -201,12 +201,6 @@ def test_a_warm_up_of_a_policy_that_asks_the_model_asks_nothing() -> None:
     trained = trainer_of(table(40)).fit(first(40), None, last_key=39, downsampler=policy.downsampler)
     assert trained.num_scored == 0
     assert trained.records[policy.name].values.tolist() == [[2.0]] * 40
-
-
-class Wider(El2n):
-    """Records more under the same name."""
-
-    record_size = 2
 
 
 def test_records_of_another_width_are_refused_by_name() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from driving import Blocks, drive, stream
-from found import concrete_classes
+from found import concrete_classes, held_by
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +23,7 @@ from modyn_bench.drift.base import Distance
 from modyn_bench.drift.kolmogorov_smirnov import KolmogorovSmirnov
 from modyn_bench.drift.label_shift import LabelShift
 from modyn_bench.errors import RunError
+from modyn_bench.parts import with_parts
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.base import Trigger
 from modyn_bench.triggers.drift import Drift
@@ -167,6 +168,10 @@ class TestContract:
         with pytest.raises(RunError, match="state"):
             POLICIES[name]().load_state_dict({"something_else": 1})
 
+    def test_what_it_holds_of_others_are_its_parts(self, name: str) -> None:
+        for place, policy in with_parts("trigger", POLICIES[name]()):
+            assert held_by(policy, Trigger) == list(policy.parts.values()), place
+
     def test_all_samples_at_one_time(self, name: str) -> None:
         samples = stream([7] * 12)
         assert drive(POLICIES[name], samples) == drive(POLICIES[name], samples, range(12))
@@ -180,14 +185,31 @@ def rows_of(name: str, flat: tuple[object, ...]) -> Iterator[tuple[object, ...]]
         yield from rows_of(member, inner)
 
 
-def classes_of(trigger: Trigger) -> set[type]:
-    """The classes of a policy and of all policies within it."""
-    inner = [*getattr(trigger, "members", {}).values(), getattr(trigger, "warmup_trigger", None)]
-    return {type(trigger)}.union(*(classes_of(one) for one in inner if one is not None))
+def test_a_policy_uses_the_first_model_where_a_part_of_it_does() -> None:
+    for representation in ("first_embedding", "embedding"):
+        drift = Drift(representation=representation)
+        for inner in (drift, Performance(warmup_intervals=2, warmup_trigger=drift)):
+            outer = Ensemble({"a": Amount(5), "b": Ensemble({"inner": inner})})
+            assert outer.uses_first_model == (representation == "first_embedding")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "needs"),
+    [
+        (Drift(), True),
+        (Drift(representation="first_embedding"), True),
+        (Drift(representation="features"), False),
+        (Drift(distance=LabelShift(of="labels")), False),
+        (Drift(representation="features", warmup_intervals=2, warmup_trigger=Drift()), False),  # its part does
+        (Ensemble({"a": Drift()}), False),
+    ],
+)
+def test_a_policy_needs_embeddings_where_it_asks_for_them_itself(trigger: Trigger, needs: bool) -> None:
+    assert trigger.needs_embedding == needs
 
 
 def test_every_policy_is_held_to_the_contract() -> None:
-    held = set().union(*(classes_of(make()) for make in POLICIES.values()))
+    held = {type(policy) for make in POLICIES.values() for _, policy in with_parts("trigger", make())}
     public = set(concrete_classes(triggers, Trigger))
     assert public - held == set()
     assert len(public) >= 9

@@ -173,7 +173,7 @@ class Downsampler(Selector):
         self.balance = balance
 
     @property
-    def needs_embeddings(self) -> bool:
+    def needs_embedding(self) -> bool:
         """Whether ``describe`` reads embeddings."""
         return "embedding" in self.needs
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
@@ -39,9 +37,9 @@ class RhoLoss(Scored):
     The side of a sample is a hash of its key and the run's seed, so it stays the same at every trigger. Where a side is
     empty, which takes few samples, no g is trained, irreducible losses are 0, and f is trained on all.
 
-    At a later training g goes on from where the last one of the same kind, on the same sides, left off, as f does; in a
-    schedule, that of a policy with other sides is another model. What g costs is counted: its training, and a pass over
-    what f is trained on.
+    At the next training g goes on from where it left off, as f does; it begins anew where it was not trained at the
+    training before, as after another policy's turn or an empty side. Each policy of a schedule has its own. What g
+    costs is counted: its training, and a pass over what f is trained on.
 
     Args:
         holdout: ``simple`` or ``twin``.
@@ -114,35 +112,23 @@ class RhoLoss(Scored):
             return _with_losses(keys, np.zeros(len(keys)))
         if self.holdout == "simple":
             chosen = keys if self.train_on_holdout else keys[~held_out]
-            selection = _with_losses(chosen, self._losses("", keys[held_out], chosen, context))
+            selection = _with_losses(chosen, self._losses("irreducible", keys[held_out], chosen, context))
             return selection if self.train_on_holdout else replace(selection, held_out=keys[held_out])
         losses = np.empty(len(keys))
         for number, seen in enumerate((held_out, ~held_out)):
-            losses[~seen] = self._losses(f"_{number}", keys[seen], keys[~seen], context)
+            losses[~seen] = self._losses(f"irreducible_{number}", keys[seen], keys[~seen], context)
         return _with_losses(keys, losses)
 
     def held_out(self, keys: IntArray, seed: int) -> NDArray[np.bool_]:
         """Tell which keys are held out, or in the first half, shape (n,)."""
-        side: NDArray[np.bool_] = priorities(keys, seed, self.name, "holdout") / 2.0**64 < self.holdout_ratio
+        side: NDArray[np.bool_] = priorities(keys, seed, RhoLoss.name, "holdout") / 2.0**64 < self.holdout_ratio
         return side
 
-    def _losses(self, half: str, seen: IntArray, keys: IntArray, context: SelectionContext) -> NDArray[Any]:
+    def _losses(self, name: str, seen: IntArray, keys: IntArray, context: SelectionContext) -> NDArray[Any]:
         model = context.train(
-            self._name_of_second + half,
-            Selection.unweighted(seen),
-            model=self.irreducible_model,
-            epochs=self.irreducible_epochs,
+            name, Selection.unweighted(seen), model=self.irreducible_model, epochs=self.irreducible_epochs
         )
         return model.losses(keys)
-
-    @property
-    def _name_of_second(self) -> str:
-        """What g is called; with other sides, or of another kind, otherwise, for neither may go on from the other."""
-        name = f"irreducible_{self.holdout}_{self.holdout_ratio}"
-        if self.irreducible_model is None:
-            return name
-        told = json.dumps(self.irreducible_model, sort_keys=True, default=str)
-        return f"{name}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
     def score(self, outputs: Outputs) -> torch.Tensor:
         """Return the reducible losses."""

@@ -115,7 +115,7 @@ class MemoryBudget:
         if needed > self.mebibytes and not self._told:
             self._told = True
             logger.warning(
-                "similarities of %d samples would take %d MiB, more than selector.memory_budget=%d: "
+                "similarities of %d samples would take %d MiB, more than memory_budget=%d: "
                 "they are computed anew whenever they are needed",
                 num_samples,
                 needed,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modyn_bench.errors import RequestError, check_part, placed
-from modyn_bench.selectors.base import SelectionContext, Selector, second_models_of
-from modyn_bench.types import Arrivals, Selection, TriggerRecord
+from modyn_bench.errors import RequestError, check_part
+from modyn_bench.selectors.base import SelectionContext, Selector
+from modyn_bench.types import Selection
 
 if TYPE_CHECKING:
     from modyn_bench.selectors.downsampling.base import Downsampler
@@ -47,59 +47,47 @@ class Schedule(Selector):
         super().__init__()
         for name, policy in policies.items():
             example = f"selector@selector.policies.{name}=uniform"
-            check_part(f"selector.policies.{name}", policy, Selector, example, needed=True)
+            check_part(_place(name), policy, Selector, example, needed=True)
         _check_turns(policies, after)
         self.policies = dict(policies)
         self.starts = {name: after.get(name, 0) for name in policies}
 
     @property
+    def parts(self) -> Mapping[str, Selector]:
+        """All policies."""
+        return {_place(name): policy for name, policy in self.policies.items()}
+
+    @property
+    def turn(self) -> str:
+        """The name of the policy whose turn it is."""
+        begun = (name for name, start in self.starts.items() if start <= self.num_trained)
+        return max(begun, key=lambda name: self.starts[name])
+
+    @property
     def active(self) -> Selector:
         """The policy whose turn it is."""
-        begun = (name for name, start in self.starts.items() if start <= self.num_trained)
-        return self.policies[max(begun, key=lambda name: self.starts[name])]
+        return self.policies[self.turn]
+
+    def context_of_active(self, context: SelectionContext) -> SelectionContext:
+        """Return what the policy whose turn it is may use."""
+        return context.inside(_place(self.turn))
 
     @property
     def downsampler(self) -> Downsampler | None:
         """That of the active policy."""
         return self.active.downsampler
 
-    @property
-    def _parts(self) -> dict[str, Selector]:
-        return {f"selector.policies.{name}": policy for name, policy in self.policies.items()}
-
-    @property
-    def second_models(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those of all policies."""
-        return second_models_of(self._parts)
-
-    @property
-    def needs_embeddings(self) -> bool:
-        """Whether any policy does."""
-        return any(part.needs_embeddings for part in self._parts.values())
-
-    def check_dataset(self, *, columns: Mapping[str, str]) -> None:
-        """Check every policy."""
-        for place, policy in self._parts.items():
-            with placed(place):
-                policy.check_dataset(columns=columns)
-
-    def consume(self, part: Arrivals) -> None:
-        """Let every policy take the samples."""
-        super().consume(part)
-        for policy in self.policies.values():
-            policy.consume(part)
-
     def select(self, context: SelectionContext) -> Selection:
         """Ask the active policy."""
-        return self.active.select(context)
+        return self.active.select(self.context_of_active(context))
 
     def select_all(self, context: SelectionContext) -> Selection:
         """Ask the active policy."""
-        return self.active.select_all(context)
+        return self.active.select_all(self.context_of_active(context))
 
     def scope(self, context: SelectionContext) -> range:
         """Return the active policy's scope."""
-        return self.active.scope(context)
+        return self.active.scope(self.context_of_active(context))
 
     @property
     def oldest_key(self) -> int:
@@ -107,11 +95,9 @@ class Schedule(Selector):
         begun = max(start for start in self.starts.values() if start <= self.num_trained)
         return min(self.policies[name].oldest_key for name, start in self.starts.items() if start >= begun)
 
-    def on_trigger(self, record: TriggerRecord, selection: Selection) -> None:
-        """Tell every policy."""
-        super().on_trigger(record, selection)
-        for policy in self.policies.values():
-            policy.on_trigger(record, selection)
+
+def _place(name: str) -> str:
+    return f"selector.policies.{name}"
 
 
 def _check_turns(policies: Mapping[str, Selector], after: Mapping[str, int]) -> None:
