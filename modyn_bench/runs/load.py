@@ -179,11 +179,12 @@ def _read_tables(path: Path, evaluated: Path, run: str) -> dict[str, pa.Table]:
         missing = set(columns) - set(table.column_names)
         if missing:
             raise damaged(file, f"lacks the columns {', '.join(sorted(missing))}")
-        try:
-            table = table.select(list(columns)).cast(arrow_schema(columns))
-        except (ValueError, pa.ArrowException) as error:
-            raise damaged(file, f"has columns of other types ({error})") from None
-        tables[name] = table.add_column(0, "run_id", pa.array([run] * len(table), pa.string()))
+        if table.schema != (schema := arrow_schema(columns)):
+            try:
+                table = table.select(list(columns)).cast(schema)
+            except (ValueError, pa.ArrowException) as error:
+                raise damaged(file, f"has columns of other types ({error})") from None
+        tables[name] = table.add_column(0, "run_id", pa.repeat(pa.scalar(run, pa.string()), len(table)))
     return tables
 
 
@@ -192,7 +193,7 @@ def _frame(name: str, tables: list[pa.Table]) -> pd.DataFrame:
     import pyarrow as pa
 
     schema = pa.schema([pa.field("run_id", pa.string()), *arrow_schema(TABLES[name])])
-    table = pa.concat_tables([part.cast(schema) for part in tables]) if tables else schema.empty_table()
+    table = pa.concat_tables(tables) if tables else schema.empty_table()
     nullable = {pa.int64(): pd.Int64Dtype()}
     return pd.DataFrame(
         {
