@@ -69,11 +69,16 @@ _REPORT = f"""examples:
   {PROGRAM} report outputs/* --out report                what is no run is skipped
   {PROGRAM} report outputs --min-coverage 0.8            runs whose model covers less are set aside, by name
   {PROGRAM} report outputs --evaluation e300277ff8       RUN/evaluations/e300277ff8/, as evaluate wrote it
+
+runs that were logged to W&B are read from what it keeps on disk, or downloaded from its server:
+  {PROGRAM} report copied/wandb                          a folder of offline-run-*
+  {PROGRAM} report wandb:ENTITY/PROJECT                  also wandb:ENTITY/PROJECT/RUN_ID, or .../group=GROUP
 """
 
 _RUNS = f"""examples:
   {PROGRAM} runs
   {PROGRAM} runs root=my_outputs
+  {PROGRAM} runs root=wandb:ENTITY/PROJECT               also .../RUN_ID or .../group=GROUP, as for report
 """
 
 _MAIN = f"""commands:
@@ -191,7 +196,9 @@ def _evaluate(words: Sequence[str]) -> int:
 
 def _report(words: Sequence[str]) -> int:
     parser = _parser("report", "Compare runs: tables with mean, deviation and n over seeds, and figures.", _REPORT)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="RUN_DIR", help="run directories, or roots of runs")
+    parser.add_argument(
+        "paths", nargs="+", metavar="RUN_DIR", help="run directories, roots of runs, or runs in W&B (below)"
+    )
     parser.add_argument(
         "--out", type=Path, default=Path("report"), metavar="DIR", help="where to write (default: report)"
     )
@@ -218,7 +225,7 @@ def _runs(words: Sequence[str]) -> int:
 
     from modyn_bench.commands.showing import runs
 
-    if "=" in given.root and not given.root.startswith("root="):
+    if "=" in given.root and not given.root.startswith(("root=", "wandb:")):
         parser.error(f"{given.root}: the folder is given as root=DIR")
     runs(given.root if given.root.startswith("root=") else f"root={given.root}")
     return 0

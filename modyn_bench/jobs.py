@@ -69,12 +69,13 @@ def data_dir(config: Mapping[str, Any]) -> Path:
     return user_cache_path("modyn_bench")
 
 
-def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult:
+def run_job(config: Mapping[str, Any], *, sweep: str | None = None, overrides: Sequence[str] = ()) -> JobResult:
     """Run one pipeline to its end, or go on where an interrupted one stopped, or show one that is done.
 
     Args:
         config: The resolved configuration, as plain containers.
         sweep: Name of the sweep that the job belongs to; groups runs in W&B.
+        overrides: What made the configuration of the default one; names the policy in W&B.
 
     Raises:
         RequestError: If the configuration and the dataset do not fit together; nothing was started.
@@ -110,7 +111,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None) -> JobResult
             return _show(run, config, evaluation)
         keep_probabilities = _as_before(run, keep_probabilities)
         print(*(f"{store.name}: {note}" for note in store.notes), sep="\n", flush=True)
-        with _begun(), _observed(config, store, sweep) as observers:
+        with _begun(), _observed(config, store, sweep, overrides) as observers:
             _train(run, config, store, parts or _build(config, store), evaluation, keep_probabilities, observers)
             _conclude(run, evaluation, observers)
         run.mark_done()  # when the observers have closed: a kill before this has them log anew
@@ -285,7 +286,9 @@ def _summary(path: Path, evaluation: Path | None = None) -> str:
 
 
 @contextmanager
-def _observed(config: Mapping[str, Any], store: SampleStore, sweep: str | None) -> Iterator[Sequence[Observer]]:
+def _observed(
+    config: Mapping[str, Any], store: SampleStore, sweep: str | None, overrides: Sequence[str]
+) -> Iterator[Sequence[Observer]]:
     """Make the observers of a run, and close every one of them with how the run ended."""
     from modyn_bench.tracking.progress import Progress
 
@@ -294,7 +297,7 @@ def _observed(config: Mapping[str, Any], store: SampleStore, sweep: str | None) 
     if logger.kind == "wandb" and logger.mode != "disabled":
         from modyn_bench.tracking.wandb import WandbObserver
 
-        observers.append(WandbObserver(logger, sweep=sweep))
+        observers.append(WandbObserver(logger, sweep=sweep, overrides=overrides))
     status: Status = "failed"
     try:
         yield observers

@@ -75,7 +75,7 @@ class ReportResult:
 
 
 def write_report(
-    paths: Sequence[Path], out: Path, *, min_coverage: float = 0.5, evaluation: str | None = None
+    paths: Sequence[str | Path], out: Path, *, min_coverage: float = 0.5, evaluation: str | None = None
 ) -> ReportResult:
     """Compare finished runs, and write tables (CSV and LaTeX), figures (PNG and PDF) and a page (HTML) that shows them.
 
@@ -83,7 +83,7 @@ def write_report(
     averaged over the runs that differ by their seed alone.
 
     Args:
-        paths: Run directories or roots of them. What is no finished run is skipped, by name.
+        paths: As ``load_runs`` takes them. What is no finished run is skipped, by name.
         out: The folder to write to; made if it is not there. Of an earlier report there, nothing stays.
         min_coverage: A run whose composite model covers a smaller share of the windows is set aside, by name; 0 to 1.
         evaluation: The id of the evaluation to compare, as ``modyn-bench evaluate`` made it; a run without it is

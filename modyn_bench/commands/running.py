@@ -85,6 +85,7 @@ class Task:
             raise RunError(f"job {number} failed: {label}")  # else the launcher takes the job for a success
 
     def _attempt(self, config: DictConfig) -> tuple[Status, str]:
+        from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
         from modyn_bench.preflight import normalise
@@ -95,7 +96,8 @@ class Task:
             assert isinstance(plain, dict)
             run_job = self.run_job or _run_job()
             resolved = normalise({str(key): value for key, value in plain.items()})
-            result = run_job({**resolved, "experiment": _experiment()}, sweep=self.sweep)
+            asked = tuple(HydraConfig.get().overrides.task)
+            result = run_job({**resolved, "experiment": _experiment()}, sweep=self.sweep, overrides=asked)
         except RunLocked as error:
             return ("skipped" if self.multirun else "failed"), str(error)
         except RequestError as error:

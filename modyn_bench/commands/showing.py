@@ -35,9 +35,8 @@ def evaluate(path: Path, overrides: Sequence[str]) -> None:
         RequestError: If there is no finished run, or an override is wrong.
     """
     from modyn_bench.preflight import check_evaluation
-    from modyn_bench.runs.directory import DONE
     from modyn_bench.runs.lock import locked_by
-    from modyn_bench.runs.manifest import MANIFEST, read_manifest
+    from modyn_bench.runs.manifest import DONE, MANIFEST, read_manifest
 
     if not (path / MANIFEST).is_file():
         raise RequestError(
@@ -53,15 +52,18 @@ def evaluate(path: Path, overrides: Sequence[str]) -> None:
     print(evaluate_run(path, config).summary)
 
 
-def report(paths: Sequence[Path], out: Path, *, evaluation: str | None = None, min_coverage: float = 0.5) -> None:
+def report(paths: Sequence[str], out: Path, *, evaluation: str | None = None, min_coverage: float = 0.5) -> None:
     """Compare runs: write tables and figures, and print where.
 
     Raises:
         RequestError: If a path does not exist, an option is out of range, or no run has the evaluation.
+        RunError: If runs are in W&B, and its server cannot be asked.
     """
     if not 0 <= min_coverage <= 1:
         raise RequestError(f"--min-coverage={min_coverage} must be a share of the windows, from 0 to 1, such as 0.5")
-    absent = [str(path) for path in paths if not path.exists()]
+    from modyn_bench.runs.fetching import is_address
+
+    absent = [path for path in paths if not is_address(path) and not Path(path).exists()]
     if absent:
         raise RequestError(f"no such run or root of runs: {', '.join(absent)}")
     if out.exists() and not out.is_dir():
@@ -75,11 +77,20 @@ def runs(override: str) -> None:
     """Print a table of the runs in a root.
 
     Args:
-        override: ``root=DIR``, as ``run`` takes it; the name of a folder that exists needs no quotes.
+        override: ``root=DIR``, as ``run`` takes it; the name of a folder that exists needs no quotes. Or
+            ``root=wandb:ENTITY/PROJECT``.
 
     Raises:
         RequestError: If it cannot be read, or the root does not exist.
+        RunError: If the runs are in W&B, and its server cannot be asked.
     """
+    from modyn_bench.runs.fetching import is_address
+
+    if is_address(address := override.removeprefix("root=")):
+        from modyn_bench.runs.listing import list_runs
+
+        print(describe_runs(list_runs(address)))
+        return
     root = Path(override.removeprefix("root="))
     if override == "root=" or not root.is_dir():
         from modyn_bench.preflight import check_jobs

@@ -15,10 +15,11 @@ import numpy as np
 
 from modyn_bench.errors import ContractError, RunError
 from modyn_bench.runs import files
+from modyn_bench.runs.copies import is_copy
 from modyn_bench.runs.files import damaged, json_bytes, npz_bytes, read_npz, replace_file, sync, sync_tree
 from modyn_bench.runs.identity import identity, run_id
 from modyn_bench.runs.lock import HOLDER_NAME, LOCK_NAME, RunLock
-from modyn_bench.runs.manifest import MANIFEST, new_manifest, read_manifest
+from modyn_bench.runs.manifest import DONE, MANIFEST, new_manifest, read_manifest
 from modyn_bench.runs.parts import Part, PartWriter, Tail
 from modyn_bench.runs.tables import derive
 from modyn_bench.types import IntArray, Predictions
@@ -26,7 +27,6 @@ from modyn_bench.types import IntArray, Predictions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-DONE = "DONE"
 TRIGGERS = "triggers"
 TAIL = "tail"
 EVALUATIONS = "evaluations"
@@ -106,8 +106,13 @@ class RunDirectory:
 
         Raises:
             RunLocked: If another process has it open.
-            RunError: If it is no run directory, or is damaged.
+            RunError: If it is no run directory, or is damaged; or if it is the copy that W&B has of one.
         """
+        if is_copy(path):
+            raise RunError(
+                f"{path} is what W&B holds of a run, its tables: for what needs predictions or models, name the "
+                "run directory itself"
+            )
         if not (path / MANIFEST).is_file():
             raise RunError(f"{path} is no run directory: there is no {MANIFEST} in it")
         manifest = read_manifest(path)

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from modyn_bench.errors import RequestError, RunError
-from modyn_bench.runs.directory import DONE, TRIGGERS
+from modyn_bench.runs.copies import NO_COPY, UNFINISHED, copy_in, is_copy, is_wandb_run
+from modyn_bench.runs.directory import TRIGGERS
+from modyn_bench.runs.fetching import Address, fetch_runs, is_address
 from modyn_bench.runs.files import read_json, read_table
 from modyn_bench.runs.identity import short_name
 from modyn_bench.runs.lock import locked_by
-from modyn_bench.runs.manifest import MANIFEST, read_manifest
+from modyn_bench.runs.manifest import DONE, MANIFEST, read_manifest
 from modyn_bench.runs.parts import Part
 
 Paths = str | Path | Iterable[str | Path]
+"""Run directories, what W&B keeps of a run on disk, folders of either, and runs in W&B (``wandb:ENTITY/PROJECT``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,8 @@ class RunSummary:
     Attributes:
         run_id: The run's id; the folder's name where the manifest cannot be read.
         path: The run's directory.
-        status: ``done``, ``resumable`` (run the same command again), ``locked`` (it is open elsewhere) or ``corrupt``.
+        status: ``done``, ``resumable`` (run the same command again), ``locked`` (it is open elsewhere), ``corrupt``, or
+            ``unfinished`` (a copy in W&B of a run that was not done).
         detail: Who holds the lock, or what is damaged; else empty.
         num_triggers: Committed triggers.
         dataset: The dataset's name; with the next three ``None`` where the manifest cannot be read.
@@ -47,7 +51,7 @@ class RunSummary:
 
     run_id: str
     path: Path
-    status: Literal["done", "resumable", "locked", "corrupt"]
+    status: Literal["done", "resumable", "locked", "corrupt", "unfinished"]
     detail: str = ""
     num_triggers: int = 0
     dataset: str | None = None
@@ -62,7 +66,8 @@ def list_runs(root: Paths) -> list[RunSummary]:
     """List the runs in a root, or at the given paths, by id.
 
     Raises:
-        RequestError: If a path does not exist.
+        RequestError: If a path does not exist, or names no runs in W&B that this login may read.
+        RunError: If W&B's server cannot be asked.
     """
     return sorted((_summarise(path) for path in find_runs(root)[0]), key=lambda summary: (summary.run_id, summary.path))
 
@@ -71,32 +76,53 @@ def find_runs(paths: Paths) -> tuple[list[Path], list[Skipped]]:
     """Find run directories, finished or not, whole or damaged.
 
     Args:
-        paths: A root, a run directory, or several of either.
+        paths: A root, a run directory, what W&B keeps of a run on disk, or runs in W&B, or several of any of these.
 
     Returns:
-        The run directories, each once, in the order of the paths and then of their names; and what is none.
+        The run directories, each once, in the order of the paths and then of their names, copies in W&B among them; and
+        what is none.
 
     Raises:
-        RequestError: If a path does not exist.
+        RequestError: If a path does not exist, or names no runs in W&B that this login may read.
+        RunError: If W&B's server cannot be asked.
     """
     runs: dict[Path, None] = {}
     skipped: list[Skipped] = []
     for path in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):
+        if is_address(path):
+            copies, missing = fetch_runs(Address.parse(str(path)))
+            runs.update(dict.fromkeys(copies))
+            skipped += [Skipped(*entry) for entry in missing]
+            continue
         if not path.exists():
             raise RequestError(f"{path} does not exist: name a root of runs, such as outputs, or a run directory in it")
-        reason = _no_run(path)
-        if reason is None:
-            runs[path.resolve()] = None
+        own = _look(path)
+        if isinstance(own, Path):
+            runs[own] = None
             continue
-        inside = sorted(path.iterdir()) if path.is_dir() else []
-        reasons = {entry: _no_run(entry) for entry in inside if not entry.name.startswith(".")}
-        found = [entry.resolve() for entry, why in reasons.items() if why is None]
+        looked = {entry: _look(entry) for entry in _inside(path)}
+        found = [what for what in looked.values() if isinstance(what, Path)]
         runs.update(dict.fromkeys(found))
         if found:
-            skipped += [Skipped(entry, why) for entry, why in reasons.items() if why is not None]
+            skipped += [Skipped(entry, what) for entry, what in looked.items() if isinstance(what, str)]
         else:
-            skipped.append(Skipped(path, reason))
+            skipped.append(Skipped(path, own))
     return list(runs), skipped
+
+
+def _inside(path: Path) -> list[Path]:
+    """Return what in a folder may be a run; of one of W&B's, not the logs and links beside them."""
+    entries = [entry for entry in sorted(path.iterdir()) if not entry.name.startswith(".")] if path.is_dir() else []
+    of_wandb = [entry for entry in entries if is_wandb_run(entry)]
+    return [entry for entry in entries if (entry / MANIFEST).is_file() or entry in of_wandb] if of_wandb else entries
+
+
+def _look(path: Path) -> Path | str:
+    """Return the run directory that a path stands for, or why it stands for none."""
+    if is_wandb_run(path):
+        return copy_in(path).resolve() if _no_run(copy_in(path)) is None else NO_COPY
+    reason = _no_run(path)
+    return path.resolve() if reason is None else reason
 
 
 def _no_run(path: Path) -> str | None:
@@ -118,6 +144,7 @@ def _summarise(path: Path) -> RunSummary:
     except RunError as error:
         return RunSummary(path.name, path, "corrupt", str(error))
     names = [entry.name for entry in (path / TRIGGERS).glob("*") if re.fullmatch(r"\d{5,}", entry.name)]
+    done = (path / DONE).exists()
     config = manifest["config"]
     facts: dict[str, Any] = {
         "num_triggers": len(names),
@@ -127,7 +154,8 @@ def _summarise(path: Path) -> RunSummary:
         "seed": config.get("seed"),
     }
     run = str(manifest["run_id"])
-    done = (path / DONE).exists()
+    if is_copy(path):
+        return _summarise_copy(run, path, done, facts)
     holder = locked_by(path)
     if holder is not None and not done:
         return RunSummary(run, path, "locked", holder, **facts)
@@ -139,6 +167,16 @@ def _summarise(path: Path) -> RunSummary:
     except RunError as error:
         return RunSummary(run, path, "corrupt", str(error), **facts)
     return RunSummary(run, path, "resumable", **facts)
+
+
+def _summarise_copy(run: str, path: Path, done: bool, facts: dict[str, Any]) -> RunSummary:
+    if not done:
+        return RunSummary(run, path, "unfinished", UNFINISHED, **facts)
+    try:
+        facts["num_triggers"] = len(read_table(path / "triggers.parquet"))
+        return RunSummary(run, path, "done", **facts, **_main_metric(path))
+    except RunError as error:
+        return RunSummary(run, path, "corrupt", str(error), **facts)
 
 
 def _main_metric(path: Path) -> dict[str, Any]:

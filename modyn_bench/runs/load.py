@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modyn_bench.errors import RunError
-from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.copies import UNFINISHED, is_copy
 from modyn_bench.runs.evaluations import command, config_of, evaluations_of, overrides, own_config, told_config
 from modyn_bench.runs.files import damaged, read_table
 from modyn_bench.runs.listing import Paths, Skipped, find_runs
 from modyn_bench.runs.lock import locked_by
-from modyn_bench.runs.manifest import read_manifest
+from modyn_bench.runs.manifest import DONE, read_manifest
 from modyn_bench.runs.naming import GROUPS, choice, flatten, name_runs
 from modyn_bench.runs.tables import TABLES, arrow_schema
 
@@ -92,13 +92,18 @@ def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
     """Load finished runs.
 
     Args:
-        paths: A root of runs, a run directory, or several of either (the result of a glob, say).
+        paths: A root of runs, a run directory, or several of either (the result of a glob, say). Of a run that was
+            logged to W&B, also what is below its folder ``wandb`` (``offline-run-*``), a folder of such ones, or, from
+            the server, ``wandb:ENTITY/PROJECT``, ``wandb:ENTITY/PROJECT/RUN_ID`` or
+            ``wandb:ENTITY/PROJECT/group=GROUP``, which is kept in the user's cache.
         evaluation: The id of the evaluation to take evaluations and composite from, be it the one that a run was made
             with or one beside it; a run without it is skipped, with the command that makes it. Default: the one that
             each run was made with.
 
     Raises:
-        RequestError: If a path does not exist.
+        RequestError: If a path does not exist; of W&B, if nobody is logged in, or there is no such project, run or
+            group.
+        RunError: If W&B's server cannot be asked.
     """
     found, skipped = find_runs(paths)
     unfinished: list[Skipped] = []
@@ -108,9 +113,7 @@ def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
             manifest = read_manifest(path)
             run = str(manifest["run_id"])
             if not (path / DONE).exists():
-                holder = locked_by(path)
-                reason = "it is resumable: run the same command again" if holder is None else f"it is run by {holder}"
-                unfinished.append(Skipped(path, reason))
+                unfinished.append(Skipped(path, _why_unfinished(path)))
             elif run in done:
                 skipped.append(Skipped(path, f"it is a copy of {done[run].path}"))
             else:
@@ -137,8 +140,17 @@ def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
     return _as_frames(loaded, beside, unfinished, skipped)
 
 
+def _why_unfinished(path: Path) -> str:
+    if is_copy(path):
+        return UNFINISHED
+    holder = locked_by(path)
+    return "it is resumable: run the same command again" if holder is None else f"it is run by {holder}"
+
+
 def _lacks(evaluation: str, entry: _Done, others: Iterable[_Done]) -> str:
     """Say that a run lacks an evaluation, and how to make it where another run tells what it was asked for."""
+    if is_copy(entry.path):
+        return f"it has no evaluation {evaluation}: W&B has the one that a run was made with; load its run directory"
     for other in others:
         folder = other.evaluations.get(evaluation)
         if folder is not None and (wanted := told_config(folder, other.manifest)):

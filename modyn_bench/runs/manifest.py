@@ -17,6 +17,9 @@ from modyn_bench.runs.identity import identity, run_id
 from modyn_bench.runs.own_code import own_code
 
 MANIFEST = "manifest.json"
+DONE = "DONE"
+"""Marks a run directory that is complete; written after everything else."""
+
 SCHEMA_VERSION = 1
 """Of the files in a run directory; a directory of another version is refused."""
 

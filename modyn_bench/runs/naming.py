@@ -75,6 +75,47 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
     return names
 
 
+def name_policy(manifest: Mapping[str, Any], overrides: Sequence[str] = ()) -> str:
+    """Return what one run's policy is called where there are no others to tell it apart from.
+
+    Trigger and selector, or the experiment's point, and what it was asked for beside them; as in ``name_runs`` neither
+    the seed nor what changes no result. Nor the dataset, which is no policy: runs on several are told apart by that.
+
+    Args:
+        manifest: The run's manifest.
+        overrides: Those of the command that made the run.
+
+    Example:
+        >>> time = {"_target_": "triggers.time.Time", "every": "26w"}
+        >>> manifest = {"config": {"trigger": time, "selector": {"name": "uniform"}}, "dataset": {"name": "arxiv"}}
+        >>> name_policy(manifest, ["trigger.every=26w", "selector=uniform", "training.epochs=2", "seed=3"])
+        'time every=26w / uniform / training.epochs=2'
+    """
+    point = manifest["config"].get("experiment")
+    words: dict[str, list[str]] = {group: [] for group in GROUPS}
+    rest: list[str] = []
+    for override in overrides:
+        sign, key, value = _split(override)
+        group, _, option = key.partition(".")
+        if group in GROUPS and not option:
+            words[group].insert(0, choice(group, manifest))
+        elif group in GROUPS:
+            words[group].append(f"{sign}{option}{value}")
+        elif group not in (*GROUPS, "experiment") and _is_named(key):
+            rest.append(f"{sign}{key}{value}")
+    for group in () if point else ("trigger", "selector"):
+        if choice(group, manifest) not in words[group][:1]:
+            words[group].insert(0, choice(group, manifest))
+    shown = [" ".join(words[group]) for group in GROUPS if words[group] and group != "dataset"]
+    return " / ".join([*([str(point)] if point else []), *shown, *rest])
+
+
+def _split(override: str) -> tuple[str, str, str]:
+    """Return an override's ``~`` if it has one, its key as it stands in the configuration, and ``=VALUE``."""
+    key, equals, value = override.lstrip("+~").partition("=")
+    return ("~" if override.startswith("~") else ""), key.rpartition("@")[2].replace("/", "."), f"{equals}{value}"
+
+
 def _points(manifests: Sequence[Mapping[str, Any]], parts: Sequence[Sequence[str]]) -> list[list[str]]:
     """Return the runs' experiment points in place of their parts, or nothing if they do not stand for the same."""
     points = [manifest["config"].get("experiment") for manifest in manifests]

@@ -5,7 +5,8 @@ What is logged, each row once and with an explicit step:
 - ``decision/<policy>/score|threshold|fired`` per decision,
 - ``trigger/...``, ``seconds/<stage>``, ``cumulative/...`` per trigger, at the stream time of its decision,
 - ``window/<window set>/<composite model>/<metric>`` per window, at its anchor,
-- the tables ``evaluations/<window set>`` and ``composite``, the figures, and a summary.
+- the tables ``evaluations/<window set>`` and ``composite``, the figures, and a summary,
+- the files ``modyn_bench/...``: the run directory's manifest and tables, byte for byte, for ``load_runs``.
 
 The horizontal axis is ``stream_time``, a calendar year with its fraction (2007.53): W&B draws numbers, not dates, and
 the ticks of this one read as dates. A stream shorter than a year has ``stream_days`` since its first sample instead.
@@ -23,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RunError
 from modyn_bench.observer import Observer, RunStart, Status
-from modyn_bench.runs.manifest import read_manifest
-from modyn_bench.runs.naming import flatten
+from modyn_bench.runs.copies import COPIED, COPY, copy_results
+from modyn_bench.runs.manifest import MANIFEST, read_manifest
 from modyn_bench.runs.parts import Part
 from modyn_bench.timespan import SECONDS_PER_UNIT
 from modyn_bench.tracking.console import Row, read_rows
-from modyn_bench.tracking.wandb_rows import matrix_rows, run_summary, stream_axes, window_rows
+from modyn_bench.tracking.wandb_rows import matrix_rows, run_config, run_summary, stream_axes, window_rows
 from modyn_bench.types import DecisionRecord, TriggerRecord
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ class WandbObserver(Observer):
     Args:
         config: The section ``logger`` of the configuration.
         sweep: The sweep's name: the W&B group where the configuration names none.
+        overrides: What the run was asked to do otherwise than the default configuration; names its policy.
     """
 
-    def __init__(self, config: LoggerConfig, *, sweep: str | None = None) -> None:
+    def __init__(self, config: LoggerConfig, *, sweep: str | None = None, overrides: Sequence[str] = ()) -> None:
         self._config = config
+        self._overrides = overrides
         self._group = config.group or sweep
         self._run: wandb.Run | None = None
         self._release = ExitStack()  # what on_close undoes
@@ -76,6 +79,7 @@ class WandbObserver(Observer):
         self._release.enter_context(_environment(start.path, offline=self._config.mode == "offline"))
         self._run = self._init(start)
         _define_axes(self._run, years=start.last_time - start.first_time >= SECONDS_PER_UNIT["y"])
+        self._copy(MANIFEST)
         for record in start.committed:
             self._log_part(self._part(record.trigger_index))
 
@@ -107,6 +111,7 @@ class WandbObserver(Observer):
         last |= {f"figures/{figure.stem}": _image(figure) for figure in figure_paths(path) or draw_run(path)}
         self._log(last)
         self._run.summary.update(run_summary(path))
+        self._copy(*COPIED)
         if self._config.log_models:
             self._log_models(path)
 
@@ -123,11 +128,12 @@ class WandbObserver(Observer):
     def _init(self, start: RunStart) -> wandb.Run:
         import wandb
 
+        manifest = read_manifest(start.path)
         if wandb.run is None:  # else another run lives in this process, and shares W&B's service with ours
             self._release.callback(wandb.teardown)
         try:
             return wandb.init(
-                id=str(read_manifest(start.path)["wandb_id"]),
+                id=str(manifest["wandb_id"]),
                 name=start.run_id,
                 project=self._config.project,
                 entity=self._config.entity,
@@ -136,7 +142,7 @@ class WandbObserver(Observer):
                 mode="offline" if self._config.mode == "offline" else "online",
                 resume="allow" if self._config.mode == "online" else None,
                 dir=str(start.path),
-                config={**flatten(start.config), "run_id": start.run_id},
+                config=run_config(manifest, self._overrides),
                 reinit="create_new",
                 settings=wandb.Settings(console="off", silent=True, disable_git=True, save_code=False),
             )
@@ -187,6 +193,14 @@ class WandbObserver(Observer):
             for name in ("seconds", "forward_passes", "backward_passes"):
                 total[name] = total.get(name, 0.0) + getattr(cost, name)
         return row | {f"cumulative/{name}": value for name, value in total.items()}
+
+    def _copy(self, *names: str) -> None:
+        """Put files of the run directory among those of the W&B run."""
+        assert self._run is not None
+        files = Path(self._run.dir)
+        copy_results(self._path, files, names)
+        for name in names:
+            self._run.save(str(files / COPY / name), base_path=str(files), policy="now")
 
     def _log_models(self, path: Path) -> None:
         """Log the models that the run keeps (``runs.keep_models``) as versions of one artifact."""

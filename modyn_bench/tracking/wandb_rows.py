@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from modyn_bench.evaluation.costs import policy_costs
+from modyn_bench.runs.files import read_table
+from modyn_bench.runs.naming import GROUPS, choice, name_policy
 from modyn_bench.timespan import SECONDS_PER_UNIT, format_time
 from modyn_bench.tracking.console import Row, total
 
@@ -69,8 +73,31 @@ def matrix_rows(cells: Sequence[Row]) -> list[Row]:
     return (served or list(rows.values()))[:MAX_TABLE_ROWS]
 
 
+def run_config(manifest: Mapping[str, Any], overrides: Sequence[str] = ()) -> Row:
+    """Return what runs are grouped and filtered by: the configuration, as it is nested, and names for its choices.
+
+    W&B shows ``trigger: {every: 1y}`` as ``trigger.every``; it takes a key that holds a dot itself for such a nesting.
+
+    Args:
+        manifest: The run's manifest.
+        overrides: What the run was asked to do otherwise than the default configuration.
+
+    Returns:
+        The configuration's keys, and ``policy``, ``chosen.dataset|model|trigger|selector``, ``run_id``.
+    """
+    return {
+        **manifest["config"],
+        "policy": name_policy(manifest, overrides),
+        "chosen": {group: choice(group, manifest) for group in GROUPS},
+        "run_id": manifest["run_id"],
+    }
+
+
 def run_summary(path: Path) -> Row:
-    """Return totals, seconds by stage, and every aggregate of the composite models with its coverage."""
+    """Return totals, seconds by stage, and every aggregate of the composite models with its coverage.
+
+    ``total/sample_passes`` is the cost axis of a comparison: forward + 2 × backward, of all but the evaluation.
+    """
     run = total(path)
     names = (
         "num_triggers",
@@ -84,6 +111,8 @@ def run_summary(path: Path) -> Row:
     row: Row = {f"total/{name}": getattr(run, name) for name in names}
     row |= {f"total/seconds/{stage}": seconds for stage, seconds in run.seconds.items()}
     row["total/seconds"] = sum(run.seconds.values())
+    costs = policy_costs(read_table(path / "stages.parquet").to_pandas().assign(run_id=""))
+    row["total/sample_passes"] = float(costs["sample_passes"].sum())
     for entry in run.composite:
         name = f"composite/{entry['window_set']}/{entry['variant']}/{entry['metric']}"
         row[f"{name}/{entry['aggregate']}"] = entry["value"]

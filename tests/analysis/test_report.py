@@ -16,9 +16,9 @@ from modyn_bench.analysis.report_text import table
 from modyn_bench.analysis.text import latex
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import compare
-from modyn_bench.runs.directory import DONE
 from modyn_bench.runs.identity import evaluation_id
 from modyn_bench.runs.load import load_runs
+from modyn_bench.runs.manifest import DONE
 
 YEAR = synthetic.YEAR
 

@@ -23,7 +23,7 @@ from modyn_bench.jobs import JobResult
 from modyn_bench.preflight import check_jobs
 from modyn_bench.runs.lock import RunLocked
 
-def run_job(config, *, sweep=None):
+def run_job(config, *, sweep=None, overrides=()):
     seed, trigger = config["seed"], config["trigger"]["_target_"].rpartition(".")[2]
     if seed == 1: raise ZeroDivisionError("a mistake of the program")
     if seed == 2: raise DataError("row 7 has no label")

@@ -9,7 +9,7 @@ import pytest
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
-from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.manifest import DONE
 from modyn_bench.tracking.progress import Progress
 from modyn_bench.tracking.wandb import WandbObserver
 

@@ -20,7 +20,7 @@ from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.runs.identity import PREDICTION_KEYS
 from modyn_bench.runs.listing import list_runs
 from modyn_bench.runs.load import load_runs
-from modyn_bench.runs.naming import name_runs
+from modyn_bench.runs.naming import name_policy, name_runs
 from modyn_bench.runs.tables import COMPOSITE, EVALUATIONS, TABLES, build_table
 from tests.runs.building import DATASET, NUM_TRIGGERS, complete, config_of, open_run
 
@@ -272,6 +272,25 @@ def manifest_of(fingerprint: str = "f00dbeef", name: str = "stream", **changes) 
 )
 def test_labels(manifests, expected):
     assert name_runs(manifests) == expected
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "expected"),
+    [
+        (None, [], "time / new_data"),
+        (None, ["seed=3", "root=elsewhere", "logger.mode=offline", "runs.keep_models=all"], "time / new_data"),
+        (None, ["trigger=time", "trigger.every=1y"], "time every=1y / new_data"),
+        (None, ["selector.history=0", "selector=new_data"], "time / new_data history=0"),
+        (None, ["dataset=table", "dataset.path=x.csv", "model=auto"], "auto / time / new_data"),
+        (None, ["training.epochs=3", "evaluation.metrics=[loss]"], "time / new_data / training.epochs=3"),
+        (None, ["trigger/decision=threshold"], "time decision=threshold / new_data"),
+        (None, ["+trigger@trigger.members.a=amount", "~trigger.start"], "time members.a=amount ~start / new_data"),
+        ("grid/early", ["+experiment/grid=early", "seed=1"], "grid/early"),
+        ("grid/early", ["+experiment/grid=early", "trigger.every=2y"], "grid/early / every=2y"),
+    ],
+)
+def test_one_runs_policy_is_called_by_what_it_was_asked_for(experiment, overrides, expected):
+    assert name_policy(manifest_of(experiment=experiment), overrides) == expected
 
 
 def test_policies_share_a_label_over_seeds():

@@ -67,7 +67,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))
         patch.chdir(home)
-        return drive(tmp_path_factory.mktemp("root"), [WandbObserver(LoggerConfig(tags=["test"]), sweep="grid")])
+        observer = WandbObserver(LoggerConfig(tags=["test"]), sweep="grid", overrides=["trigger.every=1y", "seed=0"])
+        return drive(tmp_path_factory.mktemp("root"), [observer])
 
 
 @pytest.mark.usefixtures("finished")
@@ -82,11 +83,10 @@ def test_the_run_is_named_grouped_and_configured(finished: Path) -> None:
     assert summary["run_id"] == read_manifest(finished)["wandb_id"]
     assert summary["name"] == finished.name
     assert summary["tags"] == ["test"]
-    assert {key: summary["config"][key] for key in ("seed", "trigger.every", "run_id")} == {
-        "seed": 0,
-        "trigger.every": CONFIG["trigger"]["every"],
-        "run_id": finished.name,
-    }
+    config = summary["config"]
+    assert {key: config[key] for key in CONFIG} == CONFIG
+    assert (config["run_id"], config["policy"]) == (finished.name, "time every=1y / none")
+    assert config["chosen"] == {"dataset": "arxiv", "model": "none", "trigger": "time", "selector": "none"}
     runs = [json.loads(line)["run"] for line in inspect(finished).splitlines() if '"type":"run"' in line]
     assert runs[0]["run_group"] == "grid"
 
@@ -160,6 +160,7 @@ def test_the_summary_holds_totals_and_composites(finished: Path) -> None:
     assert summary["total/num_triggers"] == 4
     assert summary["total/forward_passes"] == totals.forward_passes == 12_000
     assert summary["total/seconds/train"] == pytest.approx(2.0)
+    assert summary["total/sample_passes"] == 4 * (3e3 + 2 * 3e3)  # the passes of predicting are the evaluation's
     for row in totals.composite:
         name = f"composite/sliced/{row['variant']}/{row['metric']}"
         assert summary[f"{name}/{row['aggregate']}"] == row["value"]

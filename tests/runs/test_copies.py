@@ -1,0 +1,236 @@
+"""Runs read back from what W&B has of them: folders of offline runs, and a server that W&B's own client asks."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import wandb
+from observed import drive
+from wandb_server import ENTITY, PROJECT, ServedRun, Server, files_of, log_in, serving
+
+from modyn_bench.cli import main
+from modyn_bench.config import LoggerConfig
+from modyn_bench.errors import RequestError, RunError
+from modyn_bench.jobs import run_job
+from modyn_bench.preflight import check_jobs
+from modyn_bench.runs.copies import COPIED, COPY, NO_COPY, UNFINISHED
+from modyn_bench.runs.fetching import Address, cache_folder
+from modyn_bench.runs.listing import list_runs
+from modyn_bench.runs.load import Runs, load_runs
+from modyn_bench.runs.manifest import read_manifest
+from modyn_bench.runs.tables import TABLES
+from modyn_bench.tracking.wandb import WandbObserver
+
+ALL = f"wandb:{ENTITY}/{PROJECT}"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two real runs that were trained and logged offline, and one that was interrupted."""
+    folder = tmp_path_factory.mktemp("made")
+    lines = [f"2020-01-{row // 4 + 1:02},{row % 7},{'ab'[row % 7 > 3]}" for row in range(112)]
+    (folder / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
+    table = ["dataset=table", f"dataset.path={folder / 't.csv'}", "dataset.timestamp=ts", "dataset.label=y"]
+    where = [f"root={folder / 'out'}", f"data_dir={folder / 'stores'}", "training.epochs=1"]
+    where.append("evaluation.windows.sliced.every=2d")
+    for num_samples in (16, 24):
+        policy = ["trigger=amount", f"trigger.num_samples={num_samples}"]
+        (job,) = check_jobs([*table, *policy, *where])
+        run_job(job.config, sweep=f"of {num_samples}", overrides=policy)
+    drive(folder / "out", [WandbObserver(LoggerConfig())], stop_before=2, status="interrupted")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def copied(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What W&B wrote of those runs, and nothing else of them: the content of each one's folder ``wandb``."""
+    folder = tmp_path_factory.mktemp("copied") / "wandb"
+    for run in (made / "out").iterdir():
+        for link in (entry for entry in folder.glob("*") if entry.is_symlink()):
+            link.unlink()  # each has its own, to its latest run and its logs
+        shutil.copytree(run / "wandb", folder, dirs_exist_ok=True, symlinks=True)
+    return folder
+
+
+@pytest.fixture
+def server(copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that holds those runs as ``wandb sync`` uploads them, with this process logged in."""
+    with serving() as served:
+        for folder in sorted(copied.glob("offline-run-*")):
+            manifest = read_manifest(folder / "files" / COPY)
+            group = f"of {manifest['config']['trigger'].get('num_samples')}"
+            served.runs.append(ServedRun(manifest["wandb_id"], files_of(folder), group))
+        log_in(monkeypatch, served.url, tmp_path / "home")
+        yield served
+
+
+def assert_same(loaded: Runs, expected: Runs) -> None:
+    """The same runs to the last bit of every frame, but for where they lie and their order."""
+    order = [*expected.names]
+    assert set(loaded.names) == set(order)
+    for name in TABLES:
+        frames = [getattr(runs, name) for runs in (loaded, expected)]
+        for run in order:
+            parts = [frame[frame["run_id"] == run].reset_index(drop=True) for frame in frames]
+            pd.testing.assert_frame_equal(*parts, check_exact=True)
+    configs = [runs.configs.drop(columns="path").set_index("run_id").loc[order] for runs in (loaded, expected)]
+    pd.testing.assert_frame_equal(*configs, check_exact=True)
+    assert (loaded.names, loaded.policies, loaded.manifests) == (expected.names, expected.policies, expected.manifests)
+
+
+def test_a_copied_folder_of_wandb_holds_exactly_the_runs(made: Path, copied: Path):
+    expected = load_runs(made / "out")
+    assert len(expected) == 2
+    assert len(expected.evaluations) > 200
+    loaded = load_runs(copied)
+    assert_same(loaded, expected)
+    assert [entry.reason for entry in loaded.unfinished] == [UNFINISHED]
+    assert loaded.skipped == ()
+    for folder in copied.glob("offline-run-*"):
+        (run,) = [run for run in (made / "out").iterdir() if run.name in folder.name]
+        files = list((folder / "files" / COPY).iterdir())
+        assert {file.name for file in files} == (set(COPIED) if (run / "DONE").exists() else {"manifest.json"})
+        assert all(file.read_bytes() == (run / file.name).read_bytes() for file in files)
+
+
+def test_single_folders_are_read_and_a_run_counts_once(made: Path, copied: Path):
+    folders = sorted(copied.glob("offline-run-*"))
+    assert_same(load_runs(folders), load_runs(made / "out"))
+    both = load_runs([made / "out", copied])
+    assert len(both) == 2
+    assert sum("it is a copy of" in entry.reason for entry in both.skipped) == 2
+
+
+def test_a_wandb_run_of_another_program_is_told(copied: Path, tmp_path: Path):
+    folder = tmp_path / "offline-run-20260101_120000-other"
+    (folder / "files").mkdir(parents=True)
+    assert [(entry.path, entry.reason) for entry in load_runs(folder).skipped] == [(folder, NO_COPY)]
+    (done,) = [folder for folder in copied.glob("offline-run-*") if "amount" in folder.name][:1]
+    shutil.copytree(done, tmp_path / done.name)
+    loaded = load_runs(tmp_path)
+    assert (len(loaded), [entry.reason for entry in loaded.skipped]) == (1, [NO_COPY])
+    (tmp_path / done.name / "files" / COPY / "stages.parquet").unlink()
+    assert "stages.parquet is missing" in load_runs(tmp_path).skipped[1].reason
+
+
+def test_the_commands_read_folders_of_wandb(copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["runs", f"root={copied}"]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[1] for line in table.splitlines()[1:4]].count("done") == 2
+    assert "unfinished  " in table
+    assert UNFINISHED in table
+    assert main(["report", str(copied), "--out", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    assert "num_samples=24" in out
+    assert "what W&B holds of a run" in out  # no test of the difference, which needs predictions
+    (folder, _) = [folder / "files" / COPY for folder in copied.glob("offline-run-*") if "amount" in folder.name]
+    assert main(["evaluate", str(folder), "evaluation.metrics=[loss]"]) == 1
+    assert "name the run directory itself" in capsys.readouterr().err
+    assert "has no evaluation abc: W&B has the one" in load_runs(copied, evaluation="abc").skipped[0].reason
+
+
+def test_runs_come_back_from_the_server_and_are_downloaded_once(made: Path, server: Server):
+    loaded = load_runs(ALL)
+    assert_same(loaded, load_runs(made / "out"))
+    assert [entry.reason for entry in loaded.unfinished] == [UNFINISHED]
+    first = server.downloads.copy()
+    assert first.count(f"{COPY}/evaluations.parquet") == 2
+    assert first.count(f"{COPY}/manifest.json") == 3
+    assert_same(load_runs(ALL), load_runs(made / "out"))
+    assert server.downloads[len(first) :] == [f"{COPY}/manifest.json"]  # of the run that may have gone on
+    assert {summary.status for summary in list_runs(ALL)} == {"done", "unfinished"}
+
+
+def test_one_run_or_one_group_can_be_asked_for(server: Server):
+    (own,) = [run for run in server.runs if run.group == "of 16"]
+    for address in (f"{ALL}/{own.id}", f"{ALL}/group=of 16"):
+        (manifest,) = load_runs(address).manifests.values()
+        assert manifest["config"]["trigger"]["num_samples"] == 16
+        assert manifest["wandb_id"] == own.id
+
+
+def test_the_commands_read_from_the_server(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["report", ALL, "--out", str(tmp_path / "report")]) == 0
+    assert "num_samples=24" in capsys.readouterr().out
+    assert main(["runs", f"root={ALL}/group=of 16"]) == 0
+    assert "amount" in capsys.readouterr().out
+    assert main(["report", f"{ALL}x"]) == 2
+    assert "there is no project" in capsys.readouterr().err
+
+
+def test_a_wrong_key_is_told_as_such(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log_in(monkeypatch, server.url, tmp_path / "home", key="9876543210" * 4)
+    with pytest.raises(RequestError, match="W&B wants a login"):
+        load_runs(ALL)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (f"wandb:{ENTITY}/elsewhere", r"there is no project me/elsewhere in W&B"),
+        (f"{ALL}/nothing", r"the project me/modyn_bench has no run nothing"),
+        (f"{ALL}/group=nobody", r"the project me/modyn_bench has no group nobody"),
+        ("wandb:me", "write wandb:ENTITY/PROJECT"),
+        ("wandb:../me", "write wandb:ENTITY/PROJECT"),
+        (f"{ALL}/..", "write wandb:ENTITY/PROJECT"),
+        (f"{ALL}/a/b", "write wandb:ENTITY/PROJECT"),
+    ],
+)
+def test_what_is_not_there_is_named(server: Server, address: str, message: str):
+    with pytest.raises(RequestError, match=message):
+        load_runs(address)
+
+
+def test_no_login_is_told_with_what_to_do(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    log_in(monkeypatch, server.url, tmp_path / "home", key=None)
+    with pytest.raises(RequestError, match="run `wandb login`"):
+        load_runs(ALL)
+
+
+def test_what_the_server_lacks_or_cuts_off_is_skipped_by_name(server: Server):
+    done = [run for run in server.runs if f"{COPY}/DONE" in run.files]
+    del done[0].files[f"{COPY}/models.parquet"]
+    done[1].sizes[f"{COPY}/stages.parquet"] = 10**6
+    server.runs.append(ServedRun("of-another-program", {"output.log": b""}))
+    loaded = load_runs(ALL)
+    assert len(loaded) == 0
+    skipped = {str(entry.path): entry.reason for entry in loaded.skipped}
+    assert "models.parquet is missing on the server" in skipped[f"{ALL}/{done[0].id}"]
+    assert "of 1,000,000 bytes" in skipped[f"{ALL}/{done[1].id}"]
+    assert skipped[f"{ALL}/of-another-program"] == NO_COPY
+    done[1].sizes.clear()
+    assert len(load_runs(ALL)) == 1  # nothing half-downloaded was kept
+
+
+def test_no_name_from_the_server_leads_out_of_the_cache(server: Server, tmp_path: Path):
+    (own,) = [run for run in server.runs if run.group == "of 16"]
+    own.files = {"../../../evil": b"evil", **own.files, f"../{COPY}/evil": b"evil"}
+    server.runs.append(ServedRun("../../escaped", own.files))
+    loaded = load_runs(ALL)
+    assert len(loaded) == 2
+    assert "its id is no name of a folder" in next(iter(loaded.skipped)).reason
+    cache = cache_folder(server.url, Address(ENTITY, PROJECT))
+    assert cache.is_relative_to(tmp_path / "home")
+    assert {file.name for file in cache.rglob("*") if file.is_file()} == set(COPIED)
+    assert not [path for path in tmp_path.rglob("*") if path.name in ("evil", "escaped")]
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        log_in(monkeypatch, f"http://127.0.0.1:{free.getsockname()[1]}", tmp_path / "home")
+        monkeypatch.setattr(wandb.Api, "_HTTP_TIMEOUT", 1)
+        with pytest.raises(RunError, match="W&B's server could not be asked"):
+            load_runs(ALL)
+
+
+def test_the_manifest_is_there_from_the_start(copied: Path):
+    (unfinished,) = [folder for folder in copied.glob("offline-run-*") if "amount" not in folder.name]
+    folder = unfinished / "files" / COPY
+    assert [file.name for file in folder.iterdir()] == ["manifest.json"]
+    assert read_manifest(folder)["wandb_id"] in unfinished.name
