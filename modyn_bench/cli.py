@@ -1,4 +1,4 @@
-"""The command line: ``modyn-bench run | prepare | evaluate | report | runs``.
+"""The command line: ``modyn-bench run | prepare | evaluate | report | runs | workspace``.
 
 Nothing heavy is imported here, so that help and wrong requests are answered at once. Exit codes: 0 done, 1 a run
 failed, 2 the request was wrong and nothing was started, 130 interrupted, 143 asked to terminate.
@@ -81,12 +81,21 @@ _RUNS = f"""examples:
   {PROGRAM} runs root=wandb:ENTITY/PROJECT               also .../RUN_ID or .../group=GROUP, as for report
 """
 
+_WORKSPACE = f"""examples:
+  {PROGRAM} workspace ENTITY/PROJECT
+  {PROGRAM} workspace ENTITY/PROJECT --name "triggers, second try"
+
+It needs a login and pip install 'modyn_bench[workspaces]'. Every call saves a new one, from what the runs of the
+project have now; nothing else there is changed.
+"""
+
 _MAIN = f"""commands:
   run        replay a dataset through a pipeline, or through every pipeline of a sweep
   prepare    ingest a dataset, and show what was read
   evaluate   evaluate a finished run under other windows or metrics; no model runs
   report     compare runs: tables and figures
   runs       list the runs in a folder
+  workspace  save a Weights & Biases workspace that compares the runs of a project
 
 `{PROGRAM} COMMAND --help` explains a command, with examples. To begin: {PROGRAM} run
 """
@@ -119,7 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: Sequence[str]) -> int:
-    commands = {"run": _run, "prepare": _prepare, "evaluate": _evaluate, "report": _report, "runs": _runs}
+    commands = {
+        "run": _run,
+        "prepare": _prepare,
+        "evaluate": _evaluate,
+        "report": _report,
+        "runs": _runs,
+        "workspace": _workspace,
+    }
     parser = _parser(
         "", "Benchmark when to retrain a model, and on which samples, on datasets that keep growing.", _MAIN
     )
@@ -228,6 +244,20 @@ def _runs(words: Sequence[str]) -> int:
     if "=" in given.root and not given.root.startswith(("root=", "wandb:")):
         parser.error(f"{given.root}: the folder is given as root=DIR")
     runs(given.root if given.root.startswith("root=") else f"root={given.root}")
+    return 0
+
+
+def _workspace(words: Sequence[str]) -> int:
+    parser = _parser("workspace", "Save a W&B workspace that compares the runs of a project.", _WORKSPACE)
+    parser.add_argument(
+        "project", metavar="ENTITY/PROJECT", help="the project that the runs were logged to, or synced to"
+    )
+    parser.add_argument("--name", default="modyn_bench", help="what the workspace is called (default: modyn_bench)")
+    given = parser.parse_args(words)
+
+    from modyn_bench.commands.showing import workspace
+
+    workspace(given.project, given.name)
     return 0
 
 

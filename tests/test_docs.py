@@ -93,6 +93,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("line", commands("modyn-bench"))
 def test_commands_are_accepted(line: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from modyn_bench.preflight import check_evaluation, check_jobs
+    from modyn_bench.runs.fetching import Address
 
     monkeypatch.chdir(folder)
     command, *words = shlex.split(line)
@@ -101,8 +102,11 @@ def test_commands_are_accepted(line: str, folder: Path, monkeypatch: pytest.Monk
         assert _exit_code(["run", *words, check] if check else [command, *words]) == 0
     elif command == "evaluate":
         check_evaluation(check_jobs([])[0].config["evaluation"], words[1:])
-    else:  # these are really run below
-        assert command in ("report", "runs")
+    else:  # these are really run below, and on W&B's runs in tests/runs/test_copies.py and tests/tracking
+        assert command in ("report", "runs", "workspace")
+        addresses = [word.removeprefix("root=") for word in words if "wandb:" in word]
+        for address in [f"wandb:{words[0]}"] if command == "workspace" else addresses:
+            Address.parse(address)
 
 
 def _exit_code(words: list[str]) -> int:

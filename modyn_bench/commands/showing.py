@@ -73,6 +73,29 @@ def report(paths: Sequence[str], out: Path, *, evaluation: str | None = None, mi
     print(write_report(paths, out, evaluation=evaluation, min_coverage=min_coverage))
 
 
+def workspace(project: str, name: str) -> None:
+    """Save a workspace that compares the runs of a W&B project, and print the address of its page.
+
+    Raises:
+        RequestError: If wandb-workspaces is not installed, or there is no such project or no finished run in it.
+        RunError: If W&B's server cannot be asked, or refuses.
+    """
+    from modyn_bench.runs.fetching import SCHEME, Address
+    from modyn_bench.runs.load import load_runs
+    from modyn_bench.tracking.workspace import Shown, build_workspace, check_installed, save_workspace
+
+    address = Address.parse(project if project.startswith(SCHEME) else f"{SCHEME}{project}")
+    if address.filters:
+        raise RequestError(f"{project}: a workspace shows a whole project; write ENTITY/PROJECT")
+    check_installed()
+    loaded = load_runs(str(address))
+    left_out = [f"left out  {entry.path}: {entry.reason}" for entry in (*loaded.skipped, *loaded.unfinished)]
+    if not len(loaded):
+        raise RequestError("\n".join([f"{address} has no finished run to compare", *left_out]))
+    built = build_workspace(address.entity, address.project, name, Shown.of(loaded))
+    print(*left_out, f"workspace  {save_workspace(built)}", sep="\n")
+
+
 def runs(override: str) -> None:
     """Print a table of the runs in a root.
 

@@ -153,6 +153,38 @@ def _name_group(group: str, manifests: Sequence[Mapping[str, Any]], parts: list[
             part.append(" ".join(words))
 
 
+def differing_keys(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the dotted keys in which runs differ, as W&B's config has them, each with single values alone.
+
+    What is chosen in a group stands first, as ``chosen.trigger``; then what name_runs would name, then the seed.
+
+    Example:
+        >>> manifests = [{"config": {"trigger": {"every": every}, "seed": 0, "root": every}, "dataset": {"name": "a"}}
+        ...              for every in ("1y", "26w")]
+        >>> differing_keys(manifests)
+        ['trigger.every']
+    """
+    chosen = [{f"chosen.{group}": choice(group, manifest) for group in GROUPS} for manifest in manifests]
+    flat = [flatten(manifest["config"]) for manifest in manifests]
+    runs = [{**own, **options} for own, options in zip(chosen, flat, strict=True)]
+    return [
+        key for key in dict.fromkeys(key for run in runs for key in run) if _can_be_axis(key) and _differs(key, runs)
+    ]
+
+
+def _can_be_axis(key: str) -> bool:
+    if key.endswith("_target_"):  # the group's choice says it
+        return False
+    group, _, option = key.partition(".")
+    of_group = group in GROUPS and not (group == "dataset" and is_path_key(option))
+    return of_group or group in ("chosen", "seed") or (group not in GROUPS and _is_named(key))
+
+
+def _differs(key: str, runs: Sequence[Mapping[str, Any]]) -> bool:
+    values = [run.get(key) for run in runs]
+    return not any(isinstance(value, (list, dict)) for value in values) and len(set(map(_text, values))) > 1
+
+
 def differing(options: Sequence[Mapping[str, Any]]) -> list[list[str]]:
     """Return, for each mapping, ``key=value`` of the keys whose values are not the same in all."""
     keys = dict.fromkeys(key for option in options for key in option)
