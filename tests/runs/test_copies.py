@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import wandb
 from observed import drive
 from wandb_server import ENTITY, PROJECT, ServedRun, Server, files_of, log_in, serving
 
+import wandb
 from modyn_bench.cli import main
 from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RequestError, RunError
@@ -41,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for num_samples in (16, 24):
         policy = ["trigger=amount", f"trigger.num_samples={num_samples}"]
         (job,) = check_jobs([*table, *policy, *where])
-        run_job(job.config, sweep=f"of {num_samples}", overrides=policy)
+        run_job(job.config, sweep=f"sweep of {num_samples}", overrides=policy)
     drive(folder / "out", [WandbObserver(LoggerConfig())], stop_before=2, status="interrupted")
     return folder
 
@@ -144,6 +146,34 @@ def test_runs_come_back_from_the_server_and_are_downloaded_once(made: Path, serv
     assert_same(load_runs(ALL), load_runs(made / "out"))
     assert server.downloads[len(first) :] == [f"{COPY}/manifest.json"]  # of the run that may have gone on
     assert {summary.status for summary in list_runs(ALL)} == {"done", "unfinished"}
+
+
+def test_what_wandb_sync_uploads_is_read_back(made: Path, copied: Path, server: Server, tmp_path: Path):
+    """The whole way round, with W&B's own commands: logged offline, uploaded, listed, downloaded."""
+    expected, server.runs = {run.id: run for run in server.runs}, []
+    folders = [shutil.copytree(folder, tmp_path / folder.name) for folder in copied.glob("offline-run-*")]
+    wandb_command = str(Path(sys.executable).parent / "wandb")
+    subprocess.run([wandb_command, "sync", *map(str, folders)], check=True, capture_output=True, timeout=120)
+    assert {run.id for run in server.runs} == set(expected)
+    for run in server.runs:
+        uploaded = {name: content for name, content in run.files.items() if name.startswith(f"{COPY}/")}
+        own = {name: content for name, content in expected[run.id].files.items() if name.startswith(f"{COPY}/")}
+        assert uploaded == own
+    assert_same(load_runs(ALL), load_runs(made / "out"))
+    (one,) = load_runs(f"{ALL}/group=sweep of 16").manifests.values()
+    assert one["config"]["trigger"]["num_samples"] == 16
+
+
+def test_a_run_that_is_logged_online_can_be_read_back(server: Server, tmp_path: Path):
+    server.runs = []
+    config = LoggerConfig(mode="online", entity=ENTITY, project=PROJECT)
+    path = drive(tmp_path / "out", [WandbObserver(config)], stop_before=2, status="interrupted")
+    assert [entry.reason for entry in load_runs(ALL).unfinished] == [UNFINISHED]
+    drive(tmp_path / "out", [WandbObserver(config)])  # resumed
+    assert [run.id for run in server.runs] == [read_manifest(path)["wandb_id"]]
+    assert_same(load_runs(ALL), load_runs(path))
+    (folder, *_) = (path / "wandb").glob("run-*")
+    assert load_runs([ALL, folder]).manifests == load_runs(path).manifests
 
 
 def test_one_run_or_one_group_can_be_asked_for(server: Server):
