@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -125,7 +126,9 @@ def quiet_datasets(cache: Path | None) -> Iterator[ModuleType]:
     Args:
         cache: Where what it downloads and converts goes for the length of the block; ``None``: its own place.
     """
-    import datasets
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm in a notebook: bars are off anyway
+        import datasets
 
     had_bars = not datasets.utils.are_progress_bars_disabled()
     datasets.disable_progress_bars()
