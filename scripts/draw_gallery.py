@@ -27,9 +27,11 @@ from modyn_bench.analysis.figures.critical_difference import critical_difference
 from modyn_bench.analysis.figures.cumulative_costs import cumulative_costs
 from modyn_bench.analysis.figures.evaluation_heatmap import evaluation_heatmap
 from modyn_bench.analysis.figures.model_age import model_age
+from modyn_bench.analysis.figures.models_over_time import models_over_time
 from modyn_bench.analysis.figures.pareto import pareto
 from modyn_bench.analysis.figures.regret import regret
 from modyn_bench.analysis.figures.samples_over_time import samples_over_time
+from modyn_bench.analysis.figures.throughput import samples_per_second, throughput
 from modyn_bench.analysis.figures.triggers_on_scores import triggers_on_member_scores, triggers_on_scores
 from modyn_bench.analysis.figures.triggers_over_time import triggers_over_time
 from modyn_bench.analysis.figures.value_by_window import value_by_window, window_means
@@ -129,6 +131,7 @@ def figures(runs: Runs) -> Iterator[tuple[str, Axes]]:
     frames = named(runs)
     yearly = {name: first_run(frame, REFERENCE) for name, frame in frames.items()}
     yield "evaluation_heatmap", evaluation_heatmap(yearly["evaluations"], yearly["models"])
+    yield "models_over_time", models_over_time(yearly["evaluations"], yearly["models"])
     yield from _of_values(frames)
     drift, ensemble = (first_run(frames["decisions"], policy) for policy in ("mmd_above_01", "ensemble"))
     yield "triggers_over_time", triggers_over_time(frames["triggers"], by="pipeline")
@@ -138,6 +141,8 @@ def figures(runs: Runs) -> Iterator[tuple[str, Axes]]:
     yield "cumulative_costs", cumulative_costs(some["stages"], some["triggers"], by="pipeline", order=ORDER)
     yield "cost_by_policy", cost_by_policy(frames["stages"], by="pipeline")
     yield "cost_by_stage", cost_by_stage(yearly["stages"], yearly["triggers"])
+    rates = samples_per_second(frames["stages"], by="pipeline")
+    yield "throughput", throughput(rates, panels=("select", "train", "predict"), by="pipeline", order=ORDER)[0]
     curve, policies = oracle_of(runs)
     yield "regret", regret(curve, policies, by="pipeline", value_label="Accuracy, currently active", order=ORDER)
     ranks, cd, num_datasets = ranks_of(frames)
