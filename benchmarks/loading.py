@@ -12,6 +12,7 @@ and no sample is a Python object.
 from __future__ import annotations
 
 import argparse
+import csv
 import statistics
 import tempfile
 import time
@@ -137,14 +138,14 @@ def copying(array: np.ndarray, keys: np.ndarray, batch_size: int) -> int:
     return whole
 
 
-def rate(read: Reader, array: np.ndarray, keys: np.ndarray, batch_size: int, *, repeats: int) -> float:
-    """Rows per second, the median of some runs after one that is not counted."""
+def rates_of(read: Reader, array: np.ndarray, keys: np.ndarray, batch_size: int, *, repeats: int) -> list[float]:
+    """Rows per second of some runs, after one that is not counted."""
     rates = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
         count = read(array, keys, batch_size)
         rates.append(count / (time.perf_counter() - start))
-    return statistics.median(rates[1:])
+    return rates[1:]
 
 
 def stored_array(folder: Path, rows: int, shape: tuple[int, ...], dtype: type) -> np.ndarray:
@@ -166,9 +167,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--out", type=Path, help="write every measurement there, as CSV")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+    measured: list[tuple[str, str, int, float]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for title, (rows, shape, dtype, batch_size, target) in SHAPES.items():
@@ -182,14 +185,20 @@ def main() -> None:
                 "DataLoader, per sample": dataloader_per_sample,
                 "HF datasets, torch format, batched": huggingface(array, batch_size, folder),
             }
-            rates = {
-                name: rate(read, array, keys, batch_size, repeats=arguments.repeats) for name, read in readers.items()
+            runs = {
+                name: rates_of(read, array, keys, batch_size, repeats=arguments.repeats)
+                for name, read in readers.items()
             }
+            measured += [(title, name, n, value) for name, own in runs.items() for n, value in enumerate(own)]
+            rates = {name: statistics.median(own) for name, own in runs.items()}
             best = max(rates["ours, prefetched"], rates["ours, inline"])
             print(f"\n{title} (target {target:.2f} of copying)")
             for name, value in rates.items():
                 ratio = value / rates["sequential copying"]
                 print(f"  {name:36s} {ratio:8.4f}   {value:14,.0f} rows/s   ours is {best / value:8.1f}x")
+    if arguments.out is not None:
+        with arguments.out.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("case", "reader", "repeat", "samples_per_second"), *measured])
 
 
 if __name__ == "__main__":
