@@ -35,7 +35,7 @@ docs: dev ## Check links, commands and code of README and docs.
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/test_docs.py
 
 notebooks: dev ## Execute the notebooks, changing none.
-	cd notebooks && OMP_NUM_THREADS=1 ../$(BIN)/jupyter-execute *.ipynb
+	OMP_NUM_THREADS=1 $(BIN)/python scripts/run_notebooks.py
 
 format: dev ## Mend what can be mended, and format the code.
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,13 @@
-"""Calls the programs of experiments as a user does."""
+"""Calls the programs of experiments as a user does, and imports those of scripts."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,3 +28,13 @@ def check_refused(experiment: str, folder: Path, words: list[str], said: str) ->
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def load_script(name: str) -> ModuleType:
+    """Import a program of the folder ``scripts``, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
