@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# On which samples to retrain: the paper's 93 pipelines on Yearbook, 84 on arXiv and 84 on CGLM.
+#   experiments/paper_selection/run.sh yearbook YEARBOOK.parquet [OVERRIDE...]
+#   experiments/paper_selection/run.sh arxiv TITLES [OVERRIDE...]
+#   experiments/paper_selection/run.sh cglm OVERRIDE...
+# README.md says what the files must hold, and which overrides CGLM needs. Runs go to $ROOT (default:
+# outputs/paper_selection). On a GPU, add training.accelerator=gpu.
+set -euo pipefail
+root=${ROOT:-outputs/paper_selection}/$1
+common=(+experiment/paper="$1_selection" seed=42,99,12)
+drawn=(uniform class_balanced rs2 rs2_no_replacement)
+scored=(loss grad_norm rho_loss margin least_confidence entropy)
+case $1 in
+  yearbook)
+    common+=(dataset=table dataset.path="$2" dataset.timestamp=timestamp dataset.timestamp_unit=s dataset.label=label
+      model._target_=experiments.yearbook_net.YearbookNet)
+    warmup=2
+    own=("${@:3}")
+    ;;
+  arxiv) # the paper has no irreducible model for titles
+    common+=(dataset=table dataset.path="$2" dataset.timestamp=created dataset.label=primary_cat dataset.text=title)
+    scored=(loss grad_norm margin least_confidence entropy)
+    warmup=1
+    own=("${@:3}")
+    ;;
+  cglm) # nor a balanced selection of 6,404 classes
+    drawn=(uniform rs2 rs2_no_replacement)
+    warmup=5
+    own=("${@:2}")
+    ;;
+  *)
+    echo "usage: $0 yearbook|arxiv|cglm ..." >&2
+    exit 2
+    ;;
+esac
+source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
+one_of() { local IFS=,; echo "$*"; }
+
+sweep selector=new_data
+sweep selector="$(one_of "${drawn[@]}" "${scored[@]}")" selector.ratio=0.125,0.5,0.25 selector.warmup_triggers="$warmup"
+
+finish paper_selection paper

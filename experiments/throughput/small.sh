@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The same with 100,000 of the bundled titles, for two cores.
+#   experiments/throughput/small.sh [OVERRIDE...]
+# Runs go to $ROOT (default: outputs/throughput_small).
+set -euo pipefail
+own=("$@")
+root=${ROOT:-outputs/throughput_small}
+common=(+experiment/paper=throughput trigger.num_samples=100000)
+source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
+
+sweep training.shuffle=false,true
+
+finish throughput small

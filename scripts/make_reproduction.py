@@ -1,0 +1,184 @@
+"""Write REPRODUCTION.md, and the tables in the grids' README files, from what was run.
+
+    python scripts/make_reproduction.py [--check]
+
+Reads ``experiments/*/results.csv``, which ``experiments/summarise.py`` writes, and ``experiments/paper.yaml``. With
+``--check`` nothing is written, and the exit code is 1 if something would change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- results: scripts/make_reproduction.py -->", "<!-- end of results -->"
+HEAD = """# What of the paper is reproduced
+
+Written by `scripts/make_reproduction.py` from `experiments/*/results.csv` and `experiments/paper.yaml`; not by hand.
+
+The paper is Böther et al., *Modyn: Data-Centric Machine Learning Pipeline Orchestration* (SIGMOD 2025). Every grid of
+its experiments is a command here. **yes** and **no** say whether a statement of the paper holds in runs that are in
+the repository; **not run** says that there are none on that dataset. A small version on bundled data shows that a
+grid runs, and how its policies behave there; it says nothing about a number on another dataset, and verifies none.
+Where no source at hand states the paper's number, the column says so.
+"""
+
+
+def results(grid: str, root: Path = ROOT) -> pd.DataFrame:
+    """Return the runs of a grid, with the share of decisions that fired; none where nothing was run."""
+    path = root / "experiments" / grid / "results.csv"
+    if not path.exists():
+        return pd.DataFrame({"scale": [], "policy": []})
+    frame = pd.read_csv(path)
+    frame["share_fired"] = frame.fired / frame.decisions
+    return frame
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def mean_and_spread(values: pd.Series) -> str:
+    """Return a mean, with the standard deviation where there are several seeds."""
+    known = values.dropna()
+    if known.empty:
+        return "set aside"
+    return f"{known.mean():.3f}" + (f" ± {known.std():.3f}" if len(known) > 1 else "")
+
+
+def overview(grids: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return what can be started and what was run, by grid."""
+    rows = []
+    for grid, told in grids.items():
+        counts = tables[grid].scale.value_counts()
+        ran = counts.get("paper", 0)
+        link = f"[{told['title']}](experiments/{grid}/README.md)"
+        small = f"{counts['small']} runs" if "small" in counts else "not run"
+        rows.append((link, told["jobs"], told["here"], ran or "not run", small, told["missing"]))
+    return markdown(("grid", "jobs there", "jobs here", "run here", "small version", "what is missing"), rows)
+
+
+def by_policy(grids: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return the policies of the paper's figures, and what our runs on its datasets show."""
+    rows = []
+    for grid, told in grids.items():
+        for policy, (dataset, begins) in product(told["policies"], told["datasets"].items()):
+            if policy in told.get("without", {}).get(dataset, ()):
+                continue
+            runs = tables[grid]
+            runs = runs[(runs.scale == "paper") & (runs.policy == policy)]
+            runs = runs[runs.dataset.str.lower().str.startswith(begins)] if len(runs) else runs
+            ours = f"{told['metric']} {mean_and_spread(runs[told['metric']])}" if len(runs) else "not run"
+            verified = "no (nothing stated)" if len(runs) else "not run"
+            rows.append((f"`{policy}`", dataset, ours, "not stated", verified))
+    return markdown(("policy", "dataset", "ours", "paper", "verified"), rows)
+
+
+def by_claim(claims: Sequence[Mapping[str, Any]], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return what the paper and its sources state, and whether our runs bear it out."""
+    rows = []
+    for claim in claims:
+        ours, verified = judged(claim.get("check"), tables[claim["grid"]])
+        paper = f"{claim['paper']} ({claim['source']})"
+        rows.append((claim["policy"], claim["dataset"], ours, paper, verified))
+    return markdown(("policy", "dataset", "ours", "paper", "verified"), rows)
+
+
+def judged(check: Mapping[str, Any] | None, table: pd.DataFrame) -> tuple[str, str]:
+    """Return what our runs show of a claim, and whether it holds: yes, no, or not run."""
+    if check is None:
+        return "not run", "not run"
+    runs = table[(table.scale == check["scale"]) & (table.policy == check["policy"])]
+    if runs.empty:
+        return "not run", "not run"
+    value = float(runs[check["column"]].mean())
+    return f"{check['column'].replace('_', ' ')}: {value:.1%}", "yes" if value >= check["at_least"] else "no"
+
+
+def reproduction(told: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """Return REPRODUCTION.md."""
+    return "\n".join(
+        (
+            HEAD,
+            "## The grids\n",
+            overview(told["grids"], tables),
+            "\n## What the sources state\n",
+            by_claim(told["claims"], tables),
+            "\n## Policies\n",
+            "On Yearbook those of the figure of triggers against accuracy, and selection of a half; on arXiv one or",
+            "more of every kind. The figures show values, which no source at hand states in numbers.\n",
+            by_policy(told["grids"], tables),
+            "",
+        )
+    )
+
+
+def small_table(table: pd.DataFrame) -> str:
+    """Return the runs of the small version: one row per policy, the best first, means over seeds."""
+    shown = [name for name in ("accuracy_active", "accuracy_trained", "top_2_accuracy_active") if name in table]
+    shown = [name for name in shown if table[name].notna().any()]
+    groups = table.groupby("policy", sort=False)
+    order = groups[shown[0]].mean().sort_values(ascending=False, na_position="last", kind="stable").index
+    rows = []
+    for policy in order:
+        runs = groups.get_group(policy)
+        triggers = f"{runs.triggers.mean():.1f}" if runs.triggers.notna().any() else "set aside"
+        values = [mean_and_spread(runs[name]) for name in shown]
+        cost = f"{runs.sample_passes.mean():,.0f}"
+        rows.append((f"`{policy}`", len(runs), *values, f"{runs.coverage.mean():.0%}", triggers, cost))
+    titles = [name.replace("_active", ", active").replace("_trained", ", trained").replace("_", " ") for name in shown]
+    return markdown(("policy", "seeds", *titles, "coverage", "triggers", "sample passes"), rows)
+
+
+def speed_table(table: pd.DataFrame) -> str:
+    """Return how fast the small version trained."""
+    rows = [
+        (policy, f"{passes:,.0f}", seconds, f"{passes / seconds:,.0f}")
+        for policy, passes, seconds in zip(table.policy, table.training_passes, table.training_seconds, strict=True)
+    ]
+    return markdown(("order", "samples", "seconds of training", "samples per second"), rows)
+
+
+def with_results(text: str, table: str) -> str:
+    """Return a README with its table replaced."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+
+
+def files(root: Path = ROOT) -> dict[Path, str]:
+    """Return all files that are made, with their content."""
+    told = yaml.safe_load((root / "experiments" / "paper.yaml").read_text())
+    tables = {grid: results(grid, root) for grid in told["grids"]}
+    made = {root / "REPRODUCTION.md": reproduction(told, tables)}
+    for grid, table in tables.items():
+        path, small = root / "experiments" / grid / "README.md", table[table.scale == "small"]
+        write = speed_table if grid == "throughput" else small_table
+        made[path] = with_results(path.read_text(), write(small) if len(small) else "Not run.")
+    return made
+
+
+def main() -> None:
+    """Write the files, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if something would change")
+    options = parser.parse_args()
+    stale = {path: text for path, text in files().items() if not path.exists() or path.read_text() != text}
+    for path, text in stale.items():
+        if not options.check:
+            path.write_text(text)
+        print(f"{path.relative_to(ROOT)}: {'is out of date' if options.check else 'written'}")
+    sys.exit(1 if options.check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The grids' commands, as their scripts give them: as many jobs as the paper has, which the preflight accepts."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hydra.core.override_parser.types import Override
+
+from modyn_bench.cli import main
+from modyn_bench.commands.composing import Composer
+from modyn_bench.preflight import check_jobs
+from scripts import ROOT
+
+sys.path.append(str(ROOT / "experiments"))
+from labels import label_of
+
+EXPERIMENTS = ROOT / "experiments"
+TOLD = yaml.safe_load((EXPERIMENTS / "paper.yaml").read_text())
+FILES = {"yearbook": "yearbook.parquet", "arxiv": "titles.tsv", "criteo": "clicks.csv"}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A script, its arguments, and the number of jobs that its commands make together."""
+
+    script: str
+    words: tuple[str, ...]
+    jobs: int
+
+    @property
+    def name(self) -> str:
+        return self.script.partition("/")[0]
+
+    def __str__(self) -> str:
+        return " ".join((self.script, *(word for word in self.words if "=" not in word)))
+
+
+PAPER = [
+    Grid("yearbook_triggering/run.sh", (FILES["yearbook"],), 228),
+    Grid("arxiv_triggering/run.sh", (FILES["arxiv"],), 50),
+    Grid("paper_selection/run.sh", ("yearbook", FILES["yearbook"]), 93),
+    Grid("paper_selection/run.sh", ("arxiv", FILES["arxiv"]), 84),
+    Grid("paper_selection/run.sh", ("cglm", "dataset=arxiv"), 84),
+    Grid("arxiv_baselines/run.sh", (FILES["arxiv"],), 16),
+    Grid("yearbook_policies/run.sh", (FILES["yearbook"],), 217),
+    Grid("throughput/run.sh", (FILES["criteo"],), 2),  # of 48: the other knobs have no meaning here
+]
+SMALL = [
+    Grid("yearbook_triggering/small.sh", (), 31),
+    Grid("arxiv_triggering/small.sh", (), 54),
+    Grid("paper_selection/small.sh", (), 31),
+    Grid("arxiv_baselines/small.sh", (), 16),
+    Grid("yearbook_policies/small.sh", (), 17),
+    Grid("throughput/small.sh", (), 2),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a user's folder with the grids' files in small, and programs that write down how they are called."""
+    folder = tmp_path_factory.mktemp("user")
+    write_yearbook(folder)
+    generator = np.random.default_rng(0)
+    lines = ["arxiv_id\tcreated\tprimary_cat\ttitle"]
+    days = pd.date_range("1988-01-01", "2019-12-31", 200).strftime("%Y-%m-%d")
+    lines += [f'{i}\t{day}\t{"cs" if i % 2 else "math"}.AG\tOn "{i}" things' for i, day in enumerate(days)]
+    (folder / FILES["arxiv"]).write_text("\n".join(lines) + "\n")
+    (folder / FILES["criteo"]).write_text("\n".join(clicks(generator)) + "\n")
+    programs = folder / "bin"
+    programs.mkdir()
+    (programs / "modyn-bench").write_text('#!/bin/sh\n{ printf "%s\\0" "$@"; printf "\\n\\0"; } >> calls\n')
+    (programs / "python").write_text("#!/bin/sh\n")
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    return folder
+
+
+def clicks(generator: np.random.Generator) -> list[str]:
+    """Return lines of Criteo's format, with a header: label, 13 counts that may be missing, 26 categories."""
+    lines = [",".join(["label", *(f"I{i}" for i in range(1, 14)), *(f"C{i}" for i in range(1, 27))])]
+    for row in range(200):
+        counts = [str(number) if number else "" for number in generator.integers(0, 9, 13)]
+        categories = [f"{number:08x}" for number in generator.integers(0, 9, 26)]
+        lines.append(",".join([str(row % 2), *counts, *categories]))
+    return lines
+
+
+def write_yearbook(folder: Path) -> None:
+    """Write the file as Wild-Time-Data has it, and turn it into a table by the grids' program."""
+    generator = np.random.default_rng(0)
+    with h5py.File(folder / "yearbook.hdf5", "w") as file:
+        for year, split in itertools.product(range(1930, 1935), ("train", "test")):
+            group = file.create_group(f"{year}/{split}")
+            group["images"] = generator.integers(0, 256, (12, 32, 32), dtype=np.uint8)
+            group["labels"] = generator.integers(0, 2, 12)
+    program = [sys.executable, str(EXPERIMENTS / "yearbook_to_parquet.py"), "yearbook.hdf5", FILES["yearbook"]]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{FILES['yearbook']}: 120 portraits\n"), done.stderr
+
+
+def commands(grid: Grid, folder: Path) -> list[list[str]]:
+    """Return the overrides of every command that a script gives, in their order."""
+    (folder / "calls").unlink(missing_ok=True)
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    call = [str(EXPERIMENTS / grid.script), *grid.words]
+    done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    calls = [call.split("\0")[:-1] for call in (folder / "calls").read_text().split("\n\0")[:-1]]
+    assert all(call[:2] == ["run", "--multirun"] for call in calls)
+    return [call[2:] for call in calls]
+
+
+def values_of(override: Override, composer: Composer) -> list[str]:
+    """Return what an override sweeps over, or its only value, with its key."""
+    if not override.is_sweep_override():
+        return [override.input_line or ""]
+    if override.get_value_string() == "glob(*)":
+        values = composer.options(override.key_or_group)
+    else:
+        values = [str(value) for value in override.sweep_string_iterator()]
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def in_short(command: list[Override], composer: Composer) -> list[str]:
+    """Return a command with the ends of what it sweeps over, but all options of groups, and one seed."""
+    short = []
+    for override in command:
+        values = values_of(override, composer)
+        if override.key_or_group not in composer.groups:
+            values = values[:1] if override.key_or_group == "seed" else list(dict.fromkeys([values[0], values[-1]]))
+        key = override.get_key_element()
+        short.append(",".join([values[0], *(value.removeprefix(f"{key}=") for value in values[1:])]))
+    return short
+
+
+def shape(command: list[Override], composer: Composer) -> tuple[str, ...]:
+    """Return the keys of a command, and its choices of options: commands of one shape differ in numbers alone."""
+    return tuple((one.input_line or "") if one.key_or_group in composer.groups else one.key_or_group for one in command)
+
+
+def form(label: str) -> str:
+    """Return a label without its numbers."""
+    return re.sub(r"\d[\d.]*", "#", label)
+
+
+@pytest.mark.parametrize("grid", sorted(TOLD["grids"]))
+def test_the_papers_jobs_are_counted(grid: str):
+    jobs = sum(other.jobs for other in PAPER if other.name == grid)
+    assert jobs == TOLD["grids"][grid]["here"]
+    (small,) = [other.jobs for other in SMALL if other.name == grid]
+    assert small == TOLD["grids"][grid]["small"]
+
+
+@pytest.fixture
+def user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(ROOT)
+    return folder
+
+
+@pytest.mark.parametrize("grid", PAPER + SMALL, ids=str)
+def test_a_grid_has_as_many_jobs_as_it_says_and_they_are_in_order(grid: Grid, user: Path):
+    with Composer() as composer:
+        given = [composer.parse(command)[0] for command in commands(grid, user)]
+        swept = [[values_of(override, composer) for override in command] for command in given]
+        jobs = [job for values in swept for job in itertools.product(*values)]
+        checked = {shape(command, composer): in_short(command, composer) for command in given}
+    assert len(jobs) == grid.jobs
+    assert len(set(jobs)) == grid.jobs, "no job comes twice"
+    names = [
+        label_of(grid.name, job.config) for command in checked.values() for job in check_jobs(command, multirun=True)
+    ]
+    assert len(set(names)) == len(names), "results tell all policies apart"
+    if grid in PAPER and grid.words[0] not in ("arxiv", "cglm"):
+        told = TOLD["grids"][grid.name]
+        assert {form(policy) for policy in told["policies"]} <= {form(name) for name in names}
+
+
+def first_job(grid: Grid, folder: Path) -> list[str]:
+    with Composer() as composer:
+        return [values_of(override, composer)[0] for override in composer.parse(commands(grid, folder)[0])[0]]
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [(PAPER[0], ["trigger.every=3d"]), (PAPER[1], ["trigger.every=5y"]), (PAPER[7], ["trigger.num_samples=100"])],
+    ids=["yearbook", "arxiv", "criteo"],
+)
+def test_files_of_the_papers_formats_are_read_and_trained_on(grid: Grid, words: list[str], user: Path, tmp_path: Path):
+    job = [*first_job(grid, user), *words, f"root={tmp_path}", f"data_dir={tmp_path}/stores", "training.epochs=1"]
+    assert main(["run", *job]) == 0
+    (done,) = tmp_path.glob("*/DONE")
+    models = pd.read_parquet(done.parent / "models.parquet")
+    assert len(models) >= 1
+    assert (models.num_samples_selected > 0).all()
+    assert (models.num_optimizer_steps > 0).all()
+    composite = pd.read_parquet(done.parent / "composite.parquet")
+    assert composite[composite.metric == "accuracy"].value.dropna().between(0, 1).all()
+
+
+def test_a_failed_product_fails_the_grid_and_stops_no_other(user: Path):
+    (user / "calls").unlink(missing_ok=True)
+    failing = user / "failing"
+    failing.mkdir()
+    (failing / "python").write_text("#!/bin/sh\n")
+    (failing / "modyn-bench").write_text('#!/bin/sh\necho call >> calls\nexit "$STATUS"\n')
+    for program in failing.iterdir():
+        program.chmod(0o755)
+    path = f"{failing}:{os.environ['PATH']}"
+    for status, code, calls in ((1, 1, 2), (2, 2, 1), (130, 130, 1)):
+        (user / "calls").unlink(missing_ok=True)
+        environment = {**os.environ, "PATH": path, "STATUS": str(status)}
+        done = subprocess.run([str(EXPERIMENTS / "paper_selection/small.sh")], cwd=user, env=environment, check=False)
+        assert (done.returncode, len((user / "calls").read_text().split())) == (code, calls)
+
+
+def test_pixels_become_an_image_of_the_right_side():
+    from experiments.yearbook_net import YearbookNet
+
+    with pytest.raises(ValueError, match="1000 features are no square image"):
+        YearbookNet(num_features=1000, num_classes=2)
