@@ -78,9 +78,10 @@ def by_policy(grids: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> s
             runs = tables[grid]
             runs = runs[(runs.scale == "paper") & (runs.policy == policy)]
             runs = runs[runs.dataset.str.lower().str.startswith(begins)] if len(runs) else runs
-            ours = f"{told['metric']} {mean_and_spread(runs[told['metric']])}" if len(runs) else "not run"
-            verified = "no (nothing stated)" if len(runs) else "not run"
-            rows.append((f"`{policy}`", dataset, ours, "not stated", verified))
+            rows += [(f"`{policy}`", dataset, "not run", "not stated", "not run")] if runs.empty else []
+            for model, of_model in runs.groupby("model"):
+                ours = f"{told['metric']} {mean_and_spread(of_model[told['metric']])}, model {model}"
+                rows.append((f"`{policy}`", dataset, ours, "not stated", "no (nothing stated)"))
     return markdown(("policy", "dataset", "ours", "paper", "verified"), rows)
 
 

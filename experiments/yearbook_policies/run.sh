@@ -39,13 +39,6 @@ sweep trigger=misclassification_cost "${cost[@]}" trigger.cost_window=50 trigger
   trigger.allow_reduction=true,false
 
 # 1: drift or performance, whichever is first.
-sweep trigger=ensemble '~trigger@trigger.members.time' '~trigger@trigger.members.amount' trigger.at_least=1 \
-  +trigger@trigger.members.drift=drift trigger.members.drift.interval=500 trigger.members.drift.warmup_intervals=10 \
-  +trigger@trigger.members.drift.warmup_trigger=time trigger.members.drift.warmup_trigger.every=3d \
-  trigger.members.drift.windows.reference_size=4d trigger.members.drift.windows.current_size=4d \
-  trigger.members.drift.windows.overlap=false \
-  trigger/decision@trigger.members.drift.decision=rolling_average trigger.members.drift.decision.deviation=0.1 \
-  +trigger@trigger.members.performance=performance trigger.members.performance.interval=500 \
-  trigger.members.performance.warmup_intervals=0 trigger.members.performance.threshold=0.8
+sweep +experiment/policy=drift_or_accuracy
 
 finish yearbook_policies paper

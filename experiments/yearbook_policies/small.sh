@@ -24,13 +24,8 @@ sweep "${accuracy[@]}" trigger.metric=avoidable_misclassifications trigger.expec
 sweep trigger=latency_cost "${blocks[@]}" trigger.regret_per_cost=null,1e5,1e6
 sweep trigger=misclassification_cost "${blocks[@]}" trigger.regret_per_cost=null,1e5 trigger.expected_accuracy=0.3 \
   trigger.allow_reduction=false
-sweep trigger=ensemble '~trigger@trigger.members.time' '~trigger@trigger.members.amount' trigger.at_least=1 \
-  +trigger@trigger.members.drift=drift trigger.members.drift.interval=100 trigger.members.drift.warmup_intervals=10 \
-  +trigger@trigger.members.drift.warmup_trigger=time trigger.members.drift.warmup_trigger.every=2y \
-  trigger.members.drift.windows.reference_size=1y trigger.members.drift.windows.current_size=1y \
-  trigger.members.drift.windows.overlap=false \
-  trigger/decision@trigger.members.drift.decision=rolling_average trigger.members.drift.decision.deviation=1 \
-  +trigger@trigger.members.performance=performance trigger.members.performance.interval=100 \
-  trigger.members.performance.warmup_intervals=0 trigger.members.performance.threshold=0.1
+sweep +experiment/policy=drift_or_accuracy trigger.members.{drift,performance}.interval=100 \
+  trigger.members.drift.windows.{reference_size,current_size}=1y trigger.members.drift.warmup_trigger.every=2y \
+  trigger.members.drift.decision.deviation=1 trigger.members.performance.threshold=0.1
 
 finish yearbook_policies small
