@@ -78,23 +78,25 @@ def compare(
     rows = _select_rows(evaluations, window_set, metric, run_ids)
     names = list(dict.fromkeys(rows["run_id"]) if run_ids is None else run_ids)
     windows = _common_windows(rows, window_set)
-    served = _by_run(rows[rows[variant]], windows)
-    coverage = {name: float(served[name]["value"].notna().mean()) if name in served else 0.0 for name in names}
-    set_aside = {name: coverage[name] for name in names if name not in served or coverage[name] < min_coverage}
-    kept = {name: served[name] for name in names if name not in set_aside}
+    composite = rows[rows[variant]]
+    by_run = _by_run(composite, windows, "value")
+    coverage = dict.fromkeys(names, 0.0) | by_run.notna().mean(axis=1).to_dict()
+    set_aside = {name: coverage[name] for name in names if name not in by_run.index or coverage[name] < min_coverage}
+    kept = [name for name in names if name not in set_aside]
     if not kept:
         return Comparison(pd.DataFrame(columns=_COLUMNS), (), None, set_aside=set_aside)
-    serving, values = _stacked(kept, "model_id"), _stacked(kept, "value")
+    values = by_run.loc[kept].to_numpy()
+    serving = _by_run(composite, windows, "model_id").loc[kept].to_numpy()
     all_have = np.all(~np.isnan(serving), axis=0)
     common = all_have & np.all(~np.isnan(values), axis=0)
     point = _first_window(windows, all_have)
     first_models = [None if point is None else int(row[point]) for row in serving]
     table = pd.DataFrame(
         {
-            "run_id": list(kept),
+            "run_id": kept,
             "value": _averages(values, windows, common, aggregation),
             "num_windows": int(common.sum()),
-            "num_triggers": [_count_from(models, name, first) for name, first in zip(kept, first_models, strict=True)],
+            "num_triggers": _counts_from(models, kept, first_models),
             "first_model_id": pd.array(first_models, dtype="Int64"),
             "coverage": [coverage[name] for name in kept],
         }
@@ -130,17 +132,10 @@ def _select_rows(
     return rows
 
 
-def _by_run(composite: pd.DataFrame, windows: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the model and the value of every window, by run; NaN where there is none."""
-    return {
-        str(name): part.set_index("window_id")[["model_id", "value"]].reindex(windows["window_id"])
-        for name, part in composite.groupby("run_id", sort=False)
-    }
-
-
-def _stacked(served: Mapping[str, pd.DataFrame], column: str) -> FloatArray:
-    """Return a column of all runs, shape (runs, W)."""
-    return np.stack([part[column].to_numpy(dtype=np.float64) for part in served.values()])
+def _by_run(composite: pd.DataFrame, windows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return a column's values, a row per run and a column per window; NaN where there is none."""
+    table = composite.pivot(index="run_id", columns="window_id", values=column)
+    return table.reindex(columns=windows["window_id"]).astype("float64")
 
 
 def _first_window(windows: pd.DataFrame, all_have: NDArray[np.bool_]) -> int | None:
@@ -162,22 +157,27 @@ def _averages(values: FloatArray, windows: pd.DataFrame, common: NDArray[np.bool
 
 def _common_windows(rows: pd.DataFrame, window_set: str) -> pd.DataFrame:
     """Return the windows, which must be the same in every run."""
-    expected: pd.DataFrame | None = None
-    first = ""
-    for name, part in rows.groupby("run_id", sort=False):
-        windows = part[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id").reset_index(drop=True)
-        if expected is None:
-            expected, first = windows, str(name)
-        elif not windows.equals(expected):
-            raise RequestError(
-                f"the windows of {window_set} differ between the runs {first} and {name}, so these cannot be compared: "
-                "compare runs of one dataset and test split, evaluated with the same windows, not between triggers"
-            )
-    assert expected is not None, "there are rows"
-    return expected
+    of_runs = rows[["run_id", *WINDOW_COLUMNS]].drop_duplicates()
+    first, *others = of_runs["run_id"].unique()
+    expected = _windows_of(of_runs, first)
+    num_distinct = len(of_runs.drop_duplicates(WINDOW_COLUMNS))
+    if num_distinct == len(expected) and len(of_runs) == num_distinct * (len(others) + 1):
+        return expected
+    name = next(name for name in others if not _windows_of(of_runs, name).equals(expected))
+    raise RequestError(
+        f"the windows of {window_set} differ between the runs {first} and {name}, so these cannot be compared: "
+        "compare runs of one dataset and test split, evaluated with the same windows, not between triggers"
+    )
 
 
-def _count_from(models: pd.DataFrame, run_id: str, first_model: int | None) -> int:
-    """Return how many models of a run are at least as new as one; all where there is none to count from."""
-    of_run = models.loc[models["run_id"] == run_id, "model_id"]
-    return len(of_run) if first_model is None else int((of_run >= first_model).sum())
+def _windows_of(of_runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    return of_runs.loc[of_runs["run_id"] == name, WINDOW_COLUMNS].sort_values("window_id", ignore_index=True)
+
+
+def _counts_from(models: pd.DataFrame, names: Sequence[str], first_models: Sequence[int | None]) -> list[int]:
+    """Return how many models of each run are at least as new as one; all where there is none to count from."""
+    firsts = dict(zip(names, first_models, strict=True))
+    named = models[models["run_id"].isin(names)]
+    from_first = named["run_id"].map({name: -1 if first is None else first for name, first in firsts.items()})
+    counts = named.loc[named["model_id"] >= from_first, "run_id"].value_counts()
+    return [int(counts.get(name, 0)) for name in names]
