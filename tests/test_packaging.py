@@ -45,6 +45,7 @@ def test_the_wheel_holds_code_options_types_and_the_bundled_sample(wheel: Path) 
     assert options <= held
     assert len(options) > 10
     assert {"modyn_bench/py.typed", "modyn_bench/cli.py"} <= held
+    assert {f"modyn_bench/analysis/page/page.{kind}" for kind in ("css", "js")} <= held
     assert any(name.endswith(".parquet") for name in held)
     assert {name.split("/")[0] for name in held} == {"modyn_bench", f"modyn_bench-{PROJECT['version']}.dist-info"}
 

@@ -87,12 +87,14 @@ def cohorts(runs: Runs) -> tuple[list[Cohort], list[str]]:
         )
         for group, name in zip(groups, _dataset_names(runs, groups, sources), strict=True)
     ]
-    evaluated = set(runs.evaluations["run_id"])
+    pairs = runs.evaluations[["run_id", "window_set"]].drop_duplicates()
+    has = set(pairs.itertuples(index=False, name=None))
+    evaluated = set(pairs["run_id"])
     for fingerprint, window_set in dict.fromkeys((group.fingerprint, group.window_set) for group in groups):
         notes += [
             f"{sources[fingerprint]}: {runs.names[run_id]} ({run_id}) was not evaluated on windows named {window_set}"
             for run_id in by_source[fingerprint]
-            if run_id in evaluated and not _has(runs, run_id, window_set)
+            if run_id in evaluated and (run_id, window_set) not in has
         ]
     return made, list(dict.fromkeys(notes))
 
@@ -124,8 +126,9 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
     notes = _Notes(where, [key[:2] for key in wanted])
     unmeasured: list[str] = []
     frames: list[pd.DataFrame] = []
+    by_metric = {str(metric): rows for metric, rows in evaluations.groupby("metric", sort=False)}
     for metric, variant, aggregate in wanted:
-        of_metric = evaluations[evaluations["metric"] == metric]
+        of_metric = by_metric.get(metric, evaluations.iloc[:0])
         measured = set(of_metric["run_id"])
         unmeasured += [
             f"{where}: {cohort.policies[name]} ({name}) was not evaluated by {metric}"
@@ -267,11 +270,6 @@ def _definitions(manifest: Mapping[str, Any], metrics: set[str]) -> dict[str, An
     options += ["ece_bins"] * ("ece" in metrics)
     evaluation = {**asdict(EvaluationConfig()), **(manifest["config"].get("evaluation") or {})}
     return {option: evaluation[option] for option in options}
-
-
-def _has(runs: Runs, run_id: str, window_set: str) -> bool:
-    rows = runs.evaluations[runs.evaluations["run_id"] == run_id]
-    return bool((rows["window_set"] == window_set).any())
 
 
 def _source_names(runs: Runs) -> dict[str, str]:

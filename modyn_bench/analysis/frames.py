@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from modyn_bench.errors import RequestError
-from modyn_bench.types import FloatArray
+from modyn_bench.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -157,6 +157,23 @@ def served(evaluations: pd.DataFrame, variant: str) -> pd.DataFrame:
     return evaluations[evaluations[variant].astype("boolean").fillna(False).astype(bool)]
 
 
+def matrix(evaluations: pd.DataFrame) -> tuple[pd.DataFrame, IntArray, FloatArray]:
+    """Return windows, models and values of an evaluation matrix.
+
+    Args:
+        evaluations: Rows of one run, one metric and one window set.
+
+    Returns:
+        One row per window, by anchor; the models' ids in order, shape (M,); the values, shape (M, W), NaN where
+        undefined.
+    """
+    windows = evaluations.drop_duplicates("window_id").sort_values(["anchor", "window_id"], ignore_index=True)
+    model_ids = np.sort(evaluations["model_id"].unique())
+    values = evaluations.pivot(index="model_id", columns="window_id", values="value")
+    values = values.reindex(index=model_ids, columns=windows["window_id"])
+    return windows, model_ids, values.to_numpy(dtype=np.float64)
+
+
 def composite_series(evaluations: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Return a composite model's value in every window, null where it has no model or the metric is undefined.
 
@@ -173,3 +190,22 @@ def composite_series(evaluations: pd.DataFrame, variant: str) -> pd.DataFrame:
     return windows.merge(cells_served, on="window_id", how="left").sort_values(
         ["anchor", "window_id"], ignore_index=True
     )
+
+
+def by_window(group: Group, variant: str) -> pd.DataFrame:
+    """Return a composite model's value in every window and run, null where undefined.
+
+    Args:
+        group: Rows of one metric and one window set.
+        variant: ``currently_active`` or ``currently_trained``.
+
+    Returns:
+        One row per window, by anchor and window_id; one column per run.
+    """
+    import pandas as pd
+
+    series = [
+        composite_series(run, variant).set_index(["anchor", "window_id"])["value"].rename(str(number))
+        for number, run in enumerate(group.runs)
+    ]
+    return pd.concat(series, axis=1).sort_index()

@@ -214,10 +214,15 @@ def _default_name(manifest: Mapping[str, Any]) -> str:
     return " / ".join(choice(group, manifest) for group in ("trigger", "selector"))
 
 
-def _is_named(key: str) -> bool:
-    """Say whether a key outside the groups can tell runs apart: it is part of their identity, and is not the seed."""
+def changes_results(key: str) -> bool:
+    """Say whether a dotted key can make results differ: it is part of a run's identity, and is not the seed."""
     of_predictions = key in {f"evaluation.{name}" for name in PREDICTION_KEYS}
-    return of_predictions or not _is_below(key, (*GROUPS, *_UNNAMED))
+    return of_predictions or not _is_below(key, _UNNAMED)
+
+
+def _is_named(key: str) -> bool:
+    """Say whether a key outside the groups can tell runs apart."""
+    return changes_results(key) and not _is_below(key, GROUPS)
 
 
 def _is_below(key: str, places: Sequence[str]) -> bool:

@@ -127,10 +127,10 @@ def test_one_policy_alone_is_refused(runs: dict[str, list[Path]]) -> None:
 
 def test_a_report_gives_the_verdict_in_words_and_as_a_table(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     report = write_report([path for own in runs.values() for path in own], tmp_path / "report")
-    by_metric = {judged.metric: judged for judged in report.verdicts}
+    by_metric = {judged.metric: judged for judged in report.comparisons.verdicts}
     assert sorted(by_metric) == ["accuracy", "loss"]
     page = (tmp_path / "report" / "index.html").read_text()
-    for judged in report.verdicts:
+    for judged in report.comparisons.verdicts:
         assert judged.verdict.headline in str(report)
         for difference in judged.verdict.over_periods:
             assert str(difference) in page
@@ -147,6 +147,6 @@ def test_where_predictions_are_missing_the_report_says_that_no_test_was_made(
     for file in (tmp_path / "runs").glob("*/triggers/*/predictions*"):
         file.unlink()
     report = write_report(copies, tmp_path / "report")
-    assert not report.verdicts
-    assert any("no test was made" in note for note in report.notes)
+    assert not report.comparisons.verdicts
+    assert any("no test was made" in note for note in report.comparisons.notes)
     assert not (tmp_path / "report" / "comparisons.csv").exists()

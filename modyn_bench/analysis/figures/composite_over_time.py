@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.frames import VARIANTS, Group, cells, composite_series, grouped, over_runs
+from modyn_bench.analysis.frames import VARIANTS, Group, by_window, cells, grouped, over_runs
 from modyn_bench.analysis.series import draw_series
 from modyn_bench.metrics import axis_label
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -57,7 +57,7 @@ def composite_over_time(
     ax = style.new_axes(column, 2.25) if ax is None else ax
     for group in groups:
         for variant in variants:
-            table = _by_window(group, variant)
+            table = by_window(group, variant)
             draw_series(
                 ax,
                 style.dates(table.index.get_level_values("anchor")),
@@ -92,15 +92,6 @@ def _mark_triggers(ax: Axes, triggers: pd.DataFrame) -> None:
         transform=ax.get_xaxis_transform(),
         label="trigger",
     )
-
-
-def _by_window(group: Group, variant: str) -> pd.DataFrame:
-    """One row per window and one column per run, of the composite's values, by anchor."""
-    series = [
-        composite_series(run, variant).set_index(["anchor", "window_id"])["value"].rename(str(n))
-        for n, run in enumerate(group.runs)
-    ]
-    return pd.concat(series, axis=1).sort_index()
 
 
 def _series_name(group: Group, variant: str, variants: Sequence[str]) -> str:

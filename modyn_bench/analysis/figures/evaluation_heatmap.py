@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +11,10 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Stroke
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.frames import cells, served
+from modyn_bench.analysis.frames import cells, matrix, served
+from modyn_bench.analysis.window_axis import WindowAxis, interval_texts
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
-from modyn_bench.timespan import format_time
-from modyn_bench.types import FloatArray, IntArray
+from modyn_bench.types import IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,23 +57,19 @@ def evaluation_heatmap(
     """
     rows = cells(evaluations, metric=metric, window_set=window_set)
     metric = str(rows["metric"].iloc[0])
-    windows = rows.drop_duplicates("window_id").sort_values(["anchor", "window_id"])
-    model_ids = np.sort(rows["model_id"].unique())
-    values = (
-        rows.pivot(index="model_id", columns="window_id", values="value")
-        .reindex(index=model_ids, columns=windows["window_id"])
-        .to_numpy(dtype=np.float64)
-    )
+    windows, model_ids, values = matrix(rows)
     own = ax is None
     if ax is None:
         ax = style.new_axes(column, float(np.clip(1.2 + 0.1 * len(model_ids), 2.2, 5.5)))
-    axis = _WindowAxis.of(windows)
+    axis = WindowAxis.of(windows)
     cmap = style.COLORMAP if HIGHER_IS_BETTER[metric] else f"{style.COLORMAP}_r"
     ax.set_facecolor(style.UNDEFINED_COLOR)
-    spread = np.full((len(model_ids), len(axis.edges) - 1), np.nan)  # a column for every window, and for every gap
-    spread[:, axis.columns] = values
     mesh = ax.pcolormesh(
-        axis.edges, np.arange(len(model_ids) + 1) - 0.5, np.ma.masked_invalid(spread), cmap=cmap, rasterized=True
+        axis.edges,
+        np.arange(len(model_ids) + 1) - 0.5,
+        np.ma.masked_invalid(axis.spread(values)),
+        cmap=cmap,
+        rasterized=True,
     )
     ax.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(-0.5, len(model_ids) - 0.5))
     records = models.set_index("model_id").reindex(model_ids)
@@ -83,43 +78,6 @@ def evaluation_heatmap(
     _mark_composites(ax, rows, dict(zip(windows["window_id"], axis.middles, strict=True)), model_ids)
     _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()), grow=own)
     return ax
-
-
-@dataclass(frozen=True)
-class _WindowAxis:
-    """Where the windows' cells lie: along stream time where that can hold them apart, else one after the other.
-
-    Attributes:
-        edges: Where cells and gaps begin and end, in days since 1970, or in windows; shape (number of columns + 1,).
-        columns: The column of each window, shape (W,).
-        is_time: Whether the axis is stream time.
-    """
-
-    edges: FloatArray
-    columns: IntArray
-    is_time: bool
-
-    @property
-    def middles(self) -> FloatArray:
-        """The middle of each window's cell, shape (W,)."""
-        middles: FloatArray = (self.edges[self.columns] + self.edges[self.columns + 1]) / 2
-        return middles
-
-    @classmethod
-    def of(cls, windows: pd.DataFrame) -> _WindowAxis:
-        """Lay out windows, which are sorted by anchor."""
-        starts, ends, anchors = (style.dates(windows[name]) for name in ("window_start", "window_end", "anchor"))
-        if np.all(starts[1:] >= ends[:-1]):  # disjoint: as they are, with the gaps between them
-            edges = np.unique(np.concatenate([starts, ends]))
-            return cls(edges, np.searchsorted(edges, starts), is_time=True)
-        if np.all(np.diff(anchors) > 0) and np.allclose(
-            ends - starts, ends[0] - starts[0]
-        ):  # sliding: at their anchors
-            middles = (anchors[1:] + anchors[:-1]) / 2
-            edges = np.concatenate([[2 * anchors[0] - middles[0]], middles, [2 * anchors[-1] - middles[-1]]])
-            return cls(edges, np.arange(len(windows)), is_time=True)
-        edges = np.arange(len(windows) + 1, dtype=np.float64) - 0.5
-        return cls(edges, np.arange(len(windows)), is_time=False)
 
 
 def _mark_arrivals(ax: Axes, records: pd.DataFrame) -> None:
@@ -169,7 +127,7 @@ def _label(
     metric: str,
     *,
     windows: pd.DataFrame,
-    axis: _WindowAxis,
+    axis: WindowAxis,
     mesh: QuadMesh,
     undefined: bool,
     grow: bool,
@@ -178,7 +136,8 @@ def _label(
         style.date_axis(ax, label="Stream time" if style.is_narrow(ax) else "Stream time of the evaluation window")
     else:
         shown = style.thinned(len(windows), 5)
-        ax.set_xticks(shown, _interval_texts(windows.iloc[shown]), fontsize=5)
+        texts = [text.replace(" to ", "\nto ") for text in interval_texts(windows.iloc[shown])]
+        ax.set_xticks(shown, texts, fontsize=5)
         ax.set_xlabel("Evaluation window")
     last = records["data_last_timestamp"].fillna(records["available_at"]).to_numpy(dtype=np.int64)
     shown = style.thinned(len(last), 14)
@@ -203,15 +162,3 @@ def _label(
     legend = ax.get_legend()
     for handle in legend.legend_handles[:num_dots] if legend is not None else ():
         handle.set(markersize=4, markeredgewidth=0.5)  # type: ignore[union-attr]
-
-
-def _interval_texts(windows: pd.DataFrame) -> list[str]:
-    """Name windows by their bounds: by dates where these tell them apart, else with the time of day."""
-    bounds = list(zip(windows["window_start"], windows["window_end"], strict=True))
-    for seconds in (False, True):
-        texts = [
-            f"{format_time(start, seconds=seconds)}\nto {format_time(end, seconds=seconds)}" for start, end in bounds
-        ]
-        if len(set(texts)) == len(set(bounds)) and (seconds or all(len(set(t.split("\nto "))) == 2 for t in texts)):
-            break
-    return texts

@@ -1,0 +1,96 @@
+"""The sections of a report's page: question and verdict, a section per comparison, options that differ, and costs.
+
+Something new to show is one more function that returns a ``Section`` and one more line in ``sections``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modyn_bench.analysis.comparison import Cohort, over_seeds
+from modyn_bench.analysis.page.section import Section
+from modyn_bench.analysis.report_charts import Compared, charts, ranked, slug
+from modyn_bench.analysis.report_comparisons import Comparisons
+from modyn_bench.analysis.report_costs import cost_section
+from modyn_bench.analysis.report_options import Options, differing_options
+from modyn_bench.analysis.report_question import answer, question
+from modyn_bench.analysis.report_tables import filed
+from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
+from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
+from modyn_bench.runs.load import Runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PASSES = "sample passes (forward + 2 × backward) of all but the evaluation"
+
+
+def sections(of: Comparisons, out: Path) -> Iterator[Section]:
+    """Yield the sections of every dataset, and write their figures and tables into the report's folder."""
+    for source in dict.fromkeys(cohort.source for cohort, _ in of.kept):
+        own = [(cohort, rows) for cohort, rows in of.kept if cohort.source == source]
+        options = differing_options(_configs(of.loaded, own))
+        order = order_of([rows for _, rows in own])
+        yield question(of.loaded, source, own, of.verdicts, options)
+        for cohort, rows in own:
+            for _, of_metric in rows.groupby("metric", sort=False):
+                yield _comparison(of, out, Compared(of.loaded, cohort, of_metric, order, out / "figures"))
+        yield _costs(of, out, source, own, order)
+        if options.keys:
+            yield _options(out, source, options)
+
+
+def order_of(tables: Sequence[pd.DataFrame]) -> dict[str, int]:
+    """Number a dataset's policies, so that each looks the same in all figures: best of the first comparison first."""
+    first = tables[0]
+    metric = str(first["metric"].iloc[0])
+    shown = first[(first["metric"] == metric) & (first["aggregate"] == shown_aggregate(first))]
+    best = ranked(shown[shown["variant"] == "currently_active"], higher_is_better=HIGHER_IS_BETTER[metric])
+    names = dict.fromkeys([*best, *(str(name) for rows in tables for name in rows["policy"])])
+    return {name: place for place, name in enumerate(names)}
+
+
+def _comparison(of: Comparisons, out: Path, compared: Compared) -> Section:
+    """Return both composite models' table, and the charts of the currently active one."""
+    cohort, rows, metric = compared.cohort, compared.rows, compared.metric
+    judged = [each for each in of.verdicts if each.of(cohort.dataset, cohort.window_set, metric)]
+    return Section(
+        title=f"{cohort.dataset}, {cohort.window_set} windows: {axis_label(metric)}",
+        lead=answer(rows, judged),
+        statements=[statement for each in judged for statement in each.statements[1:]],
+        tables=[
+            filed(
+                table(rows),
+                out / "tables" / slug(cohort.dataset, cohort.window_set, metric),
+                note=f"{sentence(rows, cohort.window_set, metric)} Cost: {_PASSES}.",
+                frame=over_seeds(rows),
+            )
+        ],
+        charts=charts(compared),
+    )
+
+
+def _costs(
+    of: Comparisons, out: Path, source: str, own: Sequence[tuple[Cohort, pd.DataFrame]], order: Mapping[str, int]
+) -> Section:
+    policies = {run_id: policy for cohort, _ in own for run_id, policy in cohort.policies.items()}
+    stages = of.loaded.stages[of.loaded.stages["run_id"].isin(list(policies))]
+    stages = stages.assign(policy=stages["run_id"].map(policies))
+    return cost_section(source, stages, order, out)
+
+
+def _options(out: Path, source: str, options: Options) -> Section:
+    note = "What differs in the resolved configurations of the policies, seeds aside; - where one has no such key."
+    stem = out / "tables" / slug(source, "options")
+    return Section(f"{source}: options that differ", tables=[filed(options.table(), stem, note=note)])
+
+
+def _configs(runs: Runs, own: Sequence[tuple[Cohort, pd.DataFrame]]) -> dict[str, list[Mapping[str, object]]]:
+    """Return the configurations of each policy that is compared."""
+    found: dict[str, dict[str, Mapping[str, object]]] = {}
+    for _, rows in own:
+        for policy, run_id in zip(rows["policy"], rows["run_id"], strict=True):
+            found.setdefault(str(policy), {})[str(run_id)] = runs.manifests[str(run_id)]["config"]
+    return {policy: list(configs.values()) for policy, configs in found.items()}

@@ -1,0 +1,179 @@
+"""The page's charts are what plotly takes, and say what the tables say; options and questions are in words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+import synthetic_runs as synthetic
+
+from modyn_bench.analysis.page.html import render
+from modyn_bench.analysis.page.section import Section, Table
+from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
+from modyn_bench.analysis.report_costs import cost_section
+from modyn_bench.analysis.report_options import differing_options
+from modyn_bench.analysis.report_question import question
+from modyn_bench.analysis.report_sections import sections
+from modyn_bench.types import BACKWARD
+
+YEAR = synthetic.YEAR
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Comparisons:
+    """Two policies of three seeds each."""
+    root = tmp_path_factory.mktemp("root")
+    for seed in range(3):
+        synthetic.write_run(root, num_models=6, num_windows=12, seed=seed, level=0.5 + 0.02 * seed)
+        synthetic.write_run(root, num_models=3, num_windows=12, every=2 * YEAR, seed=seed, level=0.4)
+    return compare_paths([root])
+
+
+@pytest.fixture(scope="module")
+def written(compared: Comparisons, tmp_path_factory: pytest.TempPathFactory) -> list[Section]:
+    out = tmp_path_factory.mktemp("report")
+    for folder in ("figures", "tables"):
+        (out / folder).mkdir()
+    return list(sections(compared, out))
+
+
+def chart(written: list[Section], title: str):
+    return next(chart for section in written for chart in section.charts if chart.title == title)
+
+
+def trace(figure: dict, name: str, **wanted: object) -> dict:
+    found = [each for each in figure["data"] if each.get("meta") == name]
+    return next(each for each in found if all(each.get(key) == value for key, value in wanted.items()))
+
+
+def test_plotly_takes_every_figure(written: list[Section]) -> None:
+    figures = [choice.figure for section in written for chart in section.charts for choice in chart.choices]
+    assert len(figures) == 2 * (2 + 1 + 2) + 3  # metrics times costs, lines and matrices; quantities
+    for figure in figures:
+        go.Figure(figure)  # refuses what its schema does not know
+        assert len(json.dumps(figure, allow_nan=False)) < 30_000
+
+
+def test_lines_are_the_means_over_seeds_with_their_deviation(compared: Comparisons, written: list[Section]) -> None:
+    (choice,) = chart(written, "Over time").choices
+    line = trace(choice.figure, "every=365d", mode="lines+markers")
+    cells = compared.loaded.evaluations.query("metric == 'accuracy' and currently_active")
+    cells = cells[cells["run_id"].map(compared.loaded.policies) == "every=365d"]
+    expected = cells.groupby("anchor")["value"].agg(["mean", "std", "count"]).query("count == 3")
+    found = {x // 1000: (y, std) for x, y, std in zip(line["x"], line["y"], line["customdata"], strict=True) if y}
+    assert list(found) == list(expected.index)
+    np.testing.assert_allclose(list(found.values()), expected[["mean", "std"]], rtol=1e-3)
+    band = trace(choice.figure, "every=365d", fill="toself")
+    assert band["x"].count(None) == 2  # the window without samples cuts it into two
+    assert max(value for value in band["y"] if value) == pytest.approx(
+        (expected["mean"] + expected["std"]).max(), rel=1e-3
+    )
+
+
+def test_points_are_the_tables_means(compared: Comparisons, written: list[Section]) -> None:
+    passes, triggers = chart(written, "Value against cost").choices
+    assert (passes.name, triggers.name) == ("Sample passes", "Triggers")
+    table = compared.table.query("metric == 'accuracy' and variant == 'currently_active' and aggregate == 'mean'")
+    for row in table.itertuples():
+        point = trace(passes.figure, row.policy)
+        assert point["x"] == pytest.approx([row.sample_passes_mean])
+        assert point["y"] == pytest.approx([row.value_mean], rel=1e-3)
+        assert point["error_y"]["array"] == pytest.approx([row.value_std], rel=1e-2)
+
+
+def test_a_matrix_is_that_of_the_run_nearest_to_the_mean(compared: Comparisons, written: list[Section]) -> None:
+    first = chart(written, "Evaluation matrix").choices[0]
+    assert first.name == "every=365d (seed 1)"  # the levels of the seeds are 0.50, 0.52 and 0.54
+    runs = compared.runs
+    (run_id,) = runs[(runs["policy"] == "every=365d") & (runs["seed"] == 1)]["run_id"].unique()
+    cells = compared.loaded.evaluations
+    cells = cells[(cells["run_id"] == run_id) & (cells["metric"] == "accuracy")]
+    expected = cells.pivot(index="model_id", columns="window_id", values="value").to_numpy()
+    shown = first.figure["data"][0]
+    np.testing.assert_allclose(np.array(shown["z"], dtype=float), expected, rtol=1e-3)
+    serving = {(row, column) for row, column, role in shown["meta"]["serving"] if role == "currently active"}
+    assert serving == set(
+        cells[cells["currently_active"]][["model_id", "window_id"]].itertuples(index=False, name=None)
+    )
+    assert (
+        len(
+            {
+                (each.figure["data"][0]["zmin"], each.figure["data"][0]["zmax"])
+                for each in chart(written, "Evaluation matrix").choices
+            }
+        )
+        == 1
+    )  # colours mean the same in all
+
+
+def test_costs_are_the_stages_sums(compared: Comparisons, written: list[Section]) -> None:
+    seconds = chart(written, "By stage").choices[0]
+    train = trace(seconds.figure, "train")
+    stages = compared.loaded.stages
+    stages = stages.assign(policy=stages["run_id"].map(compared.loaded.policies)).query("stage == 'train'")
+    expected = stages.groupby("policy")["seconds"].sum() / 3
+    assert dict(zip(train["text"], train["x"], strict=True)) == pytest.approx(expected.to_dict(), rel=1e-3)
+    costs = next(section for section in written if section.title.endswith("cost"))
+    numbers = pd.read_csv(next(path for path in costs.all_files if path.suffix == ".csv"))
+    total = numbers.query("stage == 'total'").set_index("policy")
+    spent = total["forward_passes_mean"] + BACKWARD * total["backward_passes_mean"]
+    assert spent.to_dict() == compared.table.groupby("policy")["sample_passes_mean"].first().to_dict()
+
+
+def test_a_policy_that_used_no_stage_has_zero_of_it(tmp_path: Path) -> None:
+    frame = synthetic.stages(synthetic.triggers(2))
+    rows = [frame.assign(run_id="a", policy="a"), frame[frame["stage"] != "select"].assign(run_id="b", policy="b")]
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "tables").mkdir()
+    section = cost_section("small", pd.concat(rows), {"a": 0, "b": 1}, tmp_path)
+    (table,) = section.tables
+    assert [row[table.header.index("select")] for row in table.rows] == ["0.06", "0.00"]
+
+
+def test_options_stand_in_columns_of_few_policies_and_in_rows_of_many() -> None:
+    few = {f"every={n}d": [{"trigger": {"every": f"{n}d"}, "seed": seed} for seed in (0, 1)] for n in (1, 10, 9)}
+    options = differing_options(few)
+    assert options.table() == [["option", *few], ["trigger.every", "1d", "10d", "9d"]]
+    assert options.in_words() == "trigger.every (1d, 9d, 10d)"
+    many = {f"every={n}d": [{"trigger": {"every": f"{n}d"}, "logger": n}] for n in range(20)}
+    header, *rows = differing_options(many).table()
+    assert header == ["policy", "trigger.every"]
+    assert rows[3] == ["every=3d", "3d"]
+    assert differing_options(many).in_words() == "trigger.every (20 values)"
+
+
+def test_the_question_comes_first_with_the_answer(compared: Comparisons, written: list[Section]) -> None:
+    first = written[0]
+    assert first.title == "Which of 2 policies serves arxiv best?"
+    assert first.text.startswith(
+        "6 runs, 3 of each policy (seeds 0, 1, 2). They were evaluated on 12 test windows (sliced)"
+    )
+    assert first.text.endswith("The policies differ in trigger.every (365d, 730d).")
+    assert first.lead.startswith("Accuracy, sliced windows: every=365d has the best mean, 0.")
+    assert "is not tested" in first.lead  # the runs have no predictions
+    assert [section.title for section in written[1:]] == [
+        "arxiv, sliced windows: Accuracy",
+        "arxiv, sliced windows: Mean loss",
+        "arxiv: cost",
+        "arxiv: options that differ",
+    ]
+
+
+def test_one_policy_alone_is_asked_what_it_reaches(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "root", num_models=6, num_windows=12)
+    alone = compare_paths([run])
+    asked = question(alone.loaded, "arxiv", alone.kept, alone.verdicts, differing_options({"one": [{"seed": 1}]}))
+    assert asked.title == "What does time / new_data reach on arxiv?"
+    assert "there is no other policy to compare it with" in asked.lead
+
+
+def test_a_page_escapes_all_texts(tmp_path: Path) -> None:
+    bad = "</script><script>alert(1)</script>"
+    section = Section(bad, lead=bad, text=bad, statements=[bad], tables=[Table([bad], [[bad]], title=bad, note=bad)])
+    page = render("Title", [section], folder=tmp_path, notes=[bad])
+    assert page.count("<script") == page.count("</script>") == 2  # plotly's and our own
+    assert "alert(1)" in page
