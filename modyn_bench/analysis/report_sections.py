@@ -1,4 +1,4 @@
-"""The sections of a report's page: question and verdict, a section per comparison, options that differ, and costs.
+"""The sections of a report's page: question and verdict, comparisons, what models learn, costs and options.
 
 Something new to show is one more function that returns a ``Section`` and one more line in ``sections``.
 """
@@ -13,6 +13,7 @@ from modyn_bench.analysis.comparison import Cohort, over_seeds
 from modyn_bench.analysis.page.section import Section
 from modyn_bench.analysis.report_charts import Compared, charts, ranked, slug
 from modyn_bench.analysis.report_comparisons import Comparisons
+from modyn_bench.analysis.report_continual import continual_section
 from modyn_bench.analysis.report_costs import cost_section
 from modyn_bench.analysis.report_options import Options, differing_options
 from modyn_bench.analysis.report_question import answer, question
@@ -35,8 +36,14 @@ def sections(of: Comparisons, out: Path) -> Iterator[Section]:
         order = order_of([rows for _, rows in own])
         yield question(of.loaded, source, own, of.verdicts, options)
         for cohort, rows in own:
-            for _, of_metric in rows.groupby("metric", sort=False):
-                yield _comparison(of, out, Compared(of.loaded, cohort, of_metric, order, out / "figures"))
+            every = [
+                Compared(of.loaded, cohort, of_metric, order, out / "figures")
+                for _, of_metric in rows.groupby("metric", sort=False)
+            ]
+            yield from (_comparison(of, out, compared) for compared in every)
+            continual = continual_section(every[0], out)
+            if continual is not None:
+                yield continual
         yield _costs(of, out, source, own, order)
         if options.keys:
             yield _options(out, source, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ import plotly.graph_objects as go
 import pytest
 import synthetic_runs as synthetic
 
+from modyn_bench.analysis.continual.periods import matrix_of
+from modyn_bench.analysis.continual.transfer import backward_transfer
 from modyn_bench.analysis.page.html import render
 from modyn_bench.analysis.page.section import Section, Table
+from modyn_bench.analysis.report_charts import Compared
 from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
+from modyn_bench.analysis.report_continual import continual_section
 from modyn_bench.analysis.report_costs import cost_section
 from modyn_bench.analysis.report_options import differing_options
 from modyn_bench.analysis.report_question import question
@@ -83,6 +88,33 @@ def test_points_are_the_tables_means(compared: Comparisons, written: list[Sectio
         assert point["x"] == pytest.approx([row.sample_passes_mean])
         assert point["y"] == pytest.approx([row.value_mean], rel=1e-3)
         assert point["error_y"]["array"] == pytest.approx([row.value_std], rel=1e-2)
+
+
+def test_what_models_learn_is_told_by_the_first_metric(compared: Comparisons, written: list[Section]) -> None:
+    (section,) = (section for section in written if "learn and forget" in section.title)
+    assert section.title.endswith("by accuracy")
+    (table,) = section.tables
+    assert [row[:2] for row in table.rows] == [["every=365d", "3"], ["every=730d", "3"]]
+    numbers = pd.read_csv(next(path for path in table.files if path.suffix == ".csv")).set_index("policy")
+    loaded = compared.loaded
+    for policy, row in numbers.iterrows():
+        last = []
+        for run_id in (run_id for run_id, name in loaded.policies.items() if name == policy):
+            own = [frame[frame["run_id"] == run_id] for frame in (loaded.evaluations, loaded.models)]
+            last.append(backward_transfer(matrix_of(*own, metric="accuracy"))["value"].iloc[-1])
+        assert row["backward_transfer_mean"] == pytest.approx(np.mean(last))
+        assert row["backward_transfer_std"] == pytest.approx(np.std(last, ddof=1))
+
+
+def test_composites_alone_do_not_say_what_models_learn(compared: Comparisons, tmp_path: Path) -> None:
+    cohort, rows = compared.kept[0]
+    manifests = {
+        run: {**manifest, "config": {**manifest["config"], "evaluation": {"models": "composite"}}}
+        for run, manifest in compared.loaded.manifests.items()
+    }
+    accuracy = rows[rows["metric"] == "accuracy"]
+    of = Compared(replace(compared.loaded, manifests=manifests), cohort, accuracy, {}, tmp_path)
+    assert continual_section(of, tmp_path) is None
 
 
 def test_a_matrix_is_that_of_the_run_nearest_to_the_mean(compared: Comparisons, written: list[Section]) -> None:
@@ -158,6 +190,7 @@ def test_the_question_comes_first_with_the_answer(compared: Comparisons, written
     assert [section.title for section in written[1:]] == [
         "arxiv, sliced windows: Accuracy",
         "arxiv, sliced windows: Mean loss",
+        "arxiv, sliced windows: what models learn and forget, by accuracy",
         "arxiv: cost",
         "arxiv: options that differ",
     ]
