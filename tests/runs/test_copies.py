@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import wandb
 from observed import drive
 from wandb_server import ENTITY, PROJECT, ServedRun, Server, files_of, log_in, serving
 
-import wandb
 from modyn_bench.cli import main
 from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RequestError, RunError
@@ -153,7 +153,8 @@ def test_what_wandb_sync_uploads_is_read_back(made: Path, copied: Path, server: 
     expected, server.runs = {run.id: run for run in server.runs}, []
     folders = [shutil.copytree(folder, tmp_path / folder.name) for folder in copied.glob("offline-run-*")]
     wandb_command = str(Path(sys.executable).parent / "wandb")
-    subprocess.run([wandb_command, "sync", *map(str, folders)], check=True, capture_output=True, timeout=120)
+    command = [wandb_command, "sync", *map(str, folders)]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     assert {run.id for run in server.runs} == set(expected)
     for run in server.runs:
         uploaded = {name: content for name, content in run.files.items() if name.startswith(f"{COPY}/")}
