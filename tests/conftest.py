@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.shared_data)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _lean_heap() -> None:
+    """Let no collection visit what earlier modules left alive: every training collects, and there are thousands."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -108,8 +108,15 @@ class Composer:
         """Return the overrides of every job, as Hydra's basic sweeper makes them.
 
         Raises:
-            RequestError: If a sweep has no job, or there is a sweep without ``--multirun``.
+            RequestError: If a sweep has no job or drops what it does not name, or there is a sweep without
+                ``--multirun``.
         """
+        deleting = [override.input_line or "" for override in overrides if override.is_delete()]
+        unnamed = [text for text in deleting if "=" not in text]  # Hydra's sweeper looks for an empty one
+        if multirun and unnamed:
+            raise RequestError(
+                "\n".join(f"{text} needs the value that is dropped in a sweep: {text}=VALUE" for text in unnamed)
+            )
         if not multirun:
             problems = [_not_swept(override) for override in overrides if override.is_sweep_override()]
             if problems:

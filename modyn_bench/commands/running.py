@@ -170,7 +170,7 @@ def _only_for_jobs(overrides: Sequence[str]) -> list[str]:
     words: dict[str, str] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key, sections = override.get_key_element(), re.split(r"[./]", override.key_or_group)
-        if sections[0] in ("hydra", "root", "experiment") or override.is_sweep_override() or override.is_delete():
+        if sections[0] in ("hydra", "root", "experiment") or override.is_sweep_override():
             words[key] = override.input_line or ""
         elif override.value() is None:  # which is no choice of Hydra's
             words[key] = f"++{override.key_or_group}=null"

@@ -215,6 +215,16 @@ def test_a_sweep_needs_multirun():
     assert """'trigger="time,amount"'""" in message
 
 
+def test_what_is_dropped_in_a_sweep_is_named_for_hydras_sweeper_looks_for_an_empty_value():
+    dropped = "~trigger@trigger.members.time"
+    wrong = refusal("trigger=ensemble", dropped, "seed=0,1", multirun=True)
+    assert wrong == f"{dropped} needs the value that is dropped in a sweep: {dropped}=VALUE"
+    for job in check_jobs(["trigger=ensemble", f"{dropped}=time", "seed=0,1"], multirun=True):
+        assert list(job.config["trigger"]["members"]) == ["amount"]
+    (alone,) = check_jobs(["trigger=ensemble", dropped])
+    assert list(alone.config["trigger"]["members"]) == ["amount"]
+
+
 READABLE = ("x=1.csv",)  # Hydra's grammar takes these as they are
 
 
