@@ -11,7 +11,7 @@ import pandas as pd
 
 from modyn_bench.analysis.page.html import render
 from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
-from modyn_bench.analysis.report_files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, keep_listing
+from modyn_bench.analysis.report_files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, publish, staging_for
 from modyn_bench.analysis.report_sections import sections
 from modyn_bench.analysis.statistics.results import counted
 
@@ -55,21 +55,26 @@ def write_report(
 
     Raises:
         RequestError: If there is no finished run, none has the evaluation, nothing can be compared, or the folder holds
-            files of these names that no report wrote; nothing is written then.
+            files of these names that no report wrote; nothing is written then, nor where the report is interrupted.
     """
     earlier = earlier_files(out)
     compared = compare_paths(paths, min_coverage=min_coverage, evaluation=evaluation)
+    with staging_for(out) as staging:
+        files = _write(compared, staging)
+        publish(staging, out, earlier)
+    return ReportResult(compared, out / PAGE, tuple(out / file.relative_to(staging) for file in files))
+
+
+def _write(compared: Comparisons, out: Path) -> list[Path]:
+    """Write the page, and return the files beside it, in the order in which it shows them."""
     for folder in ("figures", "tables"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+        (out / folder).mkdir()
     numbers = _write_numbers(compared, out)
     question, *others = sections(compared, out)
     made = [replace(question, files=numbers), *others]
     notes = [*(f"{entry.path}: {entry.reason}" for entry in compared.skipped), *compared.notes, *compared.others]
-    page = out / PAGE
-    page.write_text(render(TITLE, made, folder=out, notes=notes), encoding="utf-8")
-    files = list(dict.fromkeys(file for section in made for file in section.all_files))
-    keep_listing(out, [page, *files], earlier)
-    return ReportResult(compared, page, tuple(files))
+    (out / PAGE).write_text(render(TITLE, made, folder=out, notes=notes), encoding="utf-8")
+    return list(dict.fromkeys(file for section in made for file in section.all_files))
 
 
 def _write_numbers(compared: Comparisons, out: Path) -> list[Path]:

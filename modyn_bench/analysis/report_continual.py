@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modyn_bench.analysis.continual.summary import MEASURES, summarise
 from modyn_bench.analysis.page.section import Section
-from modyn_bench.analysis.report_charts import MAX_LINES, Compared, slug
+from modyn_bench.analysis.report_charts import Compared, slug
 from modyn_bench.analysis.report_tables import filed
 from modyn_bench.metrics import axis_label
 
@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 _NONE = "-"  # where a measure is undefined, as transfer is for a single model
 _NOTE = (
-    "After the last model of each run, mean ± standard deviation over n runs. The period of a model are the windows of "
-    "the data that arrived for it. Learning accuracy: every model in its own period. Average accuracy: the last model "
-    "in all periods. Backward transfer: what it gains there on the models of these periods; forgetting: what it loses "
+    "After the last model of each run, mean ± standard deviation over n runs. A model's period is that of the data "
+    "that arrived for it: every policy has periods of its own, so that those that retrain at other times are "
+    "measured on other tasks. Learning accuracy: every model in its own period. Average accuracy: the last model in "
+    "all periods. Backward transfer: what it gains there on the models of these periods; forgetting: what it loses "
     "on the best model before. Forward transfer: what models gain on the first one in the period after their own. "
     "Drift sensitivity: what a year of age costs, the mean over windows. Gains count from worse to better. Here, "
     "accuracy stands for the metric."
+)
+_COMPOSITES_ALONE = (
+    "{count} of {total} runs evaluated the cells of composite models alone, which no measure can be taken from: "
+    "modyn-bench evaluate RUN evaluation.models=all evaluates all, and report --evaluation ID compares that."
 )
 
 
@@ -34,22 +39,27 @@ def continual_section(compared: Compared, out: Path) -> Section | None:
         out: The report's folder.
 
     Returns:
-        ``None`` where a run evaluated but the cells of composite models, which no measure can be taken from.
+        ``None`` where no run is compared by it; why there is no table, where a run evaluated composite models alone.
     """
-    cells = compared.cells
-    run_ids = cells["run_id"].unique()
-    if not len(run_ids) or any(_evaluated(compared, run_id) != "all" for run_id in run_ids):
+    cohort, metric, runs = compared.cohort, compared.metric, compared.runs
+    title = (
+        f"{cohort.dataset}, {cohort.window_set} windows: what models learn and forget, by {axis_label(metric).lower()}"
+    )
+    run_ids = list(dict.fromkeys(compared.points["run_id"]))
+    bare = [run_id for run_id in run_ids if _evaluated(compared, run_id) != "all"]
+    if bare:
+        return Section(title, text=_COMPOSITES_ALONE.format(count=len(bare), total=len(run_ids)))
+    if not run_ids:
         return None
-    models = compared.runs.models[compared.runs.models["run_id"].isin(run_ids)]
+    cells, models = (frame[frame["run_id"].isin(run_ids)] for frame in (runs.evaluations, runs.models))
     summary = summarise(cells, models, **compared.wanted)
-    table = _over_seeds(summary.assign(policy=summary["run_id"].map(compared.cohort.policies)))
-    table = table.loc[[name for name in compared.ranked if name in table.index]]
-    cohort, metric = compared.cohort, compared.metric
+    summary = summary.assign(policy=summary["run_id"].map(compared.cohort.policies), periods=_periods(summary, models))
+    table = _over_seeds(summary).loc[compared.ranked]
     stem = out / "tables" / slug(cohort.dataset, cohort.window_set, metric, "continual")
     title = (
         f"{cohort.dataset}, {cohort.window_set} windows: what models learn and forget, by {axis_label(metric).lower()}"
     )
-    note = _NOTE + compared.best(MAX_LINES)
+    note = _NOTE + _on_long_windows(cells[cells["window_set"] == cohort.window_set], models)
     return Section(title, tables=[filed(_cells(table), stem, note=note, frame=table.reset_index())])
 
 
@@ -58,12 +68,29 @@ def _evaluated(compared: Compared, run_id: str) -> str:
     return str(compared.runs.manifests[run_id]["config"]["evaluation"].get("models", "all"))
 
 
+def _periods(summary: pd.DataFrame, models: pd.DataFrame) -> pd.Series:
+    """Return how many periods each run has."""
+    return summary["run_id"].map(models.groupby("run_id")["data_first_timestamp"].count())
+
+
+def _on_long_windows(cells: pd.DataFrame, models: pd.DataFrame) -> str:
+    """Warn where most periods are shorter than the windows they are measured on."""
+    window = float((cells["window_end"] - cells["window_start"]).median())
+    lengths = (models["data_last_timestamp"] - models["data_first_timestamp"]).dropna()
+    if len(lengths) and float(lengths.median()) >= window:
+        return ""
+    return (
+        " Half of the periods are shorter than a window, which belongs to those of several models: shorter windows "
+        "tell them apart."
+    )
+
+
 def _over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
     """Return one row per policy: n, and mean and std of each measure, null for one run; undefined if one run's is."""
     import pandas as pd
 
     groups = runs.groupby("policy", sort=False)
-    columns: dict[str, pd.Series] = {"n": groups.size()}
+    columns: dict[str, pd.Series] = {"n": groups.size(), "periods": groups["periods"].mean()}
     for name in MEASURES:
         defined = groups[name].count() == columns["n"]
         columns |= {
@@ -75,10 +102,10 @@ def _over_seeds(runs: pd.DataFrame) -> pd.DataFrame:
 
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """Return header and cells."""
-    rows = [["policy", "n", *(name.replace("_", " ") for name in MEASURES)]]
+    rows = [["policy", "n", "periods", *(name.replace("_", " ") for name in MEASURES)]]
     for policy, row in table.iterrows():
         told = [_told(float(row[f"{name}_mean"]), float(row[f"{name}_std"])) for name in MEASURES]
-        rows.append([str(policy), f"{row['n']:.0f}", *told])
+        rows.append([str(policy), f"{row['n']:.0f}", f"{row['periods']:.4g}", *told])
     return rows
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from modyn_bench.errors import RequestError
@@ -34,17 +36,35 @@ def earlier_files(out: Path) -> list[Path]:
     return []
 
 
-def keep_listing(out: Path, files: Sequence[Path], earlier: Sequence[Path]) -> None:
-    """List the files of a report, and remove those of the one before that were not written again.
+@contextmanager
+def staging_for(out: Path) -> Iterator[Path]:
+    """Yield a folder beside a report's to write it in; whatever happens, nothing of it stays."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as folder:
+        yield Path(folder)
+
+
+def publish(staging: Path, out: Path, earlier: Sequence[Path]) -> None:
+    """Move a report into its folder, in place of the one before.
 
     Args:
+        staging: Where all of it was written, on the same file system.
         out: The report's folder.
-        files: All that the report wrote.
         earlier: As ``earlier_files`` returned them before.
     """
-    names = sorted(file.relative_to(out).as_posix() for file in files)
-    for file in set(earlier) - set(files):
+    files = {out / file.relative_to(staging) for file in staging.rglob("*") if file.is_file()}
+    out.mkdir(exist_ok=True)
+    _list(out, [*files, *earlier])  # whoever is interrupted from here on leaves what the next report replaces
+    for file in sorted(files):
+        file.parent.mkdir(exist_ok=True)
+        (staging / file.relative_to(out)).replace(file)
+    for file in set(earlier) - files:
         file.unlink(missing_ok=True)
+    _list(out, files)
+
+
+def _list(out: Path, files: Iterable[Path]) -> None:
+    names = sorted({file.relative_to(out).as_posix() for file in files})
     (out / LISTING).write_text(json.dumps({"files": names}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -88,6 +88,14 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
                 str(policy): [Path(paths[run_id]) for run_id in own["run_id"]]
                 for policy, own in one.groupby("policy", sort=False)
             }
+            bare = [path for own in policies.values() for path in own if not (path / "triggers").is_dir()]
+            if bare:
+                notes.append(
+                    f"{cohort.dataset}, {cohort.window_set} windows, {metric}: no test was made, for {len(bare)} runs "
+                    "have their tables alone, as W&B keeps them; tests need predictions, which stay with the run "
+                    "directory"
+                )
+                continue
             try:
                 verdict = judge(
                     policies,

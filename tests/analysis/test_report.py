@@ -149,6 +149,27 @@ def test_policies_that_differ_by_numbers_stand_in_the_order_of_these(tmp_path: P
     assert [line.split()[0] for line in blocks[0].splitlines()[2:]] == expected
 
 
+@pytest.mark.parametrize("over_an_older_one", [True, False])
+def test_an_interrupted_report_leaves_its_folder_as_it_was(
+    over_an_older_one: bool, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "reports" / "report"
+    if over_an_older_one:
+        write_report([next(root.glob("*seed1*"))], out)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def interrupted(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("modyn_bench.analysis.report.render", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_report([root], out)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert list((tmp_path / "reports").iterdir()) == ([out] if over_an_older_one else [])
+    assert write_report([root], out).path.is_file()
+
+
 def test_nothing_of_an_earlier_report_stays_and_nothing_else_goes(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "report"
     write_report([root], out)
