@@ -77,7 +77,8 @@ def _costs(runs: Runs) -> pd.DataFrame:
     """Return trainings, sample passes, and seconds and forward passes of training, by run."""
     costs = policy_costs(runs.stages).set_index("run_id")
     training = runs.stages[runs.stages.stage == "train"].groupby("run_id")
-    decisions = runs.decisions[~runs.decisions.warmup].groupby("run_id")
+    of_policies = ~runs.decisions.policy.str.contains("/")  # and not of an ensemble's members, which are below its name
+    decisions = runs.decisions[of_policies & ~runs.decisions.warmup].groupby("run_id")
     return pd.DataFrame(
         {
             "trainings": runs.models.groupby("run_id").model_id.nunique(),
