@@ -1,7 +1,8 @@
 # Sourced by the grids' run.sh and small.sh, which set:
 #   root    where the runs go
 #   common  an array: the overrides of every job
-#   own     an array: the overrides of the command line, which come last and so win
+#   own     an array: the overrides of the command line, which come last and so win; it may be empty, of which bash before
+#           4.4 says that it is not set, unless it is written as below
 # `sweep OVERRIDE...` runs one product of a grid. A job that fails stops neither its siblings nor the next product; a wrong
 # request (2) and Ctrl-C (130) stop all. What is done already is not done again, so the same command resumes.
 experiments=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,7 +11,7 @@ failed=0
 
 sweep() {
   local status=0
-  modyn-bench run --multirun root="$root" logger=none "${common[@]}" "$@" "${own[@]}" || status=$?
+  modyn-bench run --multirun root="$root" logger=none "${common[@]}" "$@" ${own[@]+"${own[@]}"} || status=$?
   case $status in
     0) ;;
     1) failed=1 ;;
@@ -18,7 +19,14 @@ sweep() {
   esac
 }
 
-finish() { # GRID SCALE: write the runs into the grid's results.csv, and fail if a job did
-  python "$experiments/summarise.py" "$1" "$2" "$root"
+# GRID SCALE: write the runs into the grid's results.csv, and fail if a job did. With overrides of the command line they may
+# be another grid's runs, and are written beside them.
+finish() {
+  local out=$experiments/$1/results.csv
+  if [[ -n ${own[*]-} ]]; then
+    out=$root/results.csv
+    echo "With overrides, results stay beside the runs. To commit them: python $experiments/summarise.py $1 $2 $root"
+  fi
+  python "$experiments/summarise.py" "$1" "$2" "$root" --out "$out"
   exit "$failed"
 }

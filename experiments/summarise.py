@@ -3,7 +3,8 @@
     python experiments/summarise.py GRID SCALE ROOT [--out FILE]
 
 GRID is a folder beside this file, SCALE says whether its runs are those of the paper or the small version, and ROOT is
-where they are. Rows of the same scale and dataset in the grid's results.csv are replaced; others stay.
+where they are. Rows of the same scale and dataset in the grid's results.csv are replaced; others stay. Runs of a policy
+differ by their seed alone: where they differ in more, nothing is written.
 
 Values are means over the windows in which all runs of a dataset have a model, triggers those from the model on that
 serves the first of these windows, as ``modyn_bench.evaluation.compare`` has them; a run below the least coverage is set
@@ -14,7 +15,9 @@ two.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from labels import label_of
@@ -22,7 +25,10 @@ from labels import label_of
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import compare
 from modyn_bench.evaluation.costs import policy_costs
+from modyn_bench.runs.files import replace_file
+from modyn_bench.runs.identity import is_path_key
 from modyn_bench.runs.load import Runs, load_runs
+from modyn_bench.runs.naming import changes_results, flatten
 
 HERE = Path(__file__).resolve().parent
 SCALES = ("paper", "small")
@@ -34,11 +40,46 @@ KEYS = ["scale", "dataset", "model", "policy", "seed"]
 
 
 def results_of(runs: Runs, grid: str, scale: str) -> pd.DataFrame:
-    """Return one row per run: what it is, its metrics by composite model, coverage, triggers and costs."""
+    """Return one row per run: what it is, its metrics by composite model, coverage, triggers and costs.
+
+    Raises:
+        RequestError: If runs that are called the same differ in more than their seed.
+    """
+    check_seeds(runs, grid)
     frames = [_of_dataset(runs, group, grid) for _, group in runs.configs.groupby("dataset", sort=True)]
     frame = pd.concat(frames)
     frame.insert(0, "scale", scale)
     return frame.sort_values(KEYS).reset_index(drop=True)
+
+
+def check_seeds(runs: Runs, grid: str) -> None:
+    """Check that the runs of a policy, with one dataset and model, are one configuration under several seeds.
+
+    Raises:
+        RequestError: If they differ in more; it names the keys, and their values.
+    """
+    labels = [label_of(grid, runs.manifests[run]["config"]) for run in runs.configs.run_id]
+    for called, configs in runs.configs.groupby(["dataset", "model", pd.Series(labels, index=runs.configs.index)]):
+        told = [dict(_what_may_not_differ(runs.manifests[run])) for run in configs.run_id]
+        values = {
+            key: sorted({str(one.get(key, "absent")) for one in told}) for key in sorted(set().union(*map(set, told)))
+        }
+        differing = [f"{key} ({', '.join(of_key)})" for key, of_key in values.items() if len(of_key) > 1]
+        if differing:
+            raise RequestError(
+                f"the {len(configs)} runs of {' / '.join(map(str, called))} differ in more than their seed: "
+                f"{', '.join(differing)}. Give each configuration a root of its own"
+            )
+
+
+def _what_may_not_differ(manifest: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield all that can change a run's results, but for its seed."""
+    for key, value in flatten(manifest["config"]).items():
+        group, _, option = key.partition(".")
+        if changes_results(key) and not (group == "dataset" and is_path_key(option)):
+            yield key, value
+    yield "the dataset's content", manifest["fingerprint"][:6]
+    yield "code of one's own", manifest.get("code") or "none"
 
 
 def _of_dataset(runs: Runs, configs: pd.DataFrame, grid: str) -> pd.DataFrame:
@@ -93,14 +134,14 @@ def _costs(runs: Runs) -> pd.DataFrame:
 
 
 def replace(path: Path, results: pd.DataFrame, scale: str) -> None:
-    """Write rows in place of those of their scale and datasets."""
+    """Write rows in place of those of their scale and datasets, at once or not at all."""
     kept = [results]
     if path.exists():
         before = pd.read_csv(path)
         again = (before.scale == scale) & before.dataset.isin(set(results.dataset))
         kept.append(before[~again])
     merged = pd.concat([frame for frame in kept if len(frame)]).sort_values(KEYS)
-    merged.to_csv(path, index=False, float_format="%.6g")
+    replace_file(path, merged.to_csv(index=False, float_format="%.6g").encode())
 
 
 def main() -> None:
@@ -111,17 +152,20 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="where the runs are")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the table (default: the grid's results.csv)")
     options = parser.parse_args()
+    path = options.out or HERE / options.grid / "results.csv"
     try:
         runs = load_runs(options.root)
+        if not len(runs):
+            parser.error(f"there are no finished runs in {options.root}")
+        results = results_of(runs, options.grid, options.scale)
     except RequestError as error:
         parser.error(str(error))
-    if not len(runs):
-        parser.error(f"there are no finished runs in {options.root}")
-    path = options.out or HERE / options.grid / "results.csv"
-    results = results_of(runs, options.grid, options.scale)
+    if not path.parent.is_dir():
+        parser.error(f"--out: there is no folder {path.parent}")
     replace(path, results, options.scale)
     print(f"{path}: {len(results)} runs")
-    for left in (*runs.unfinished, *runs.skipped):
+    left_out = [left for left in (*runs.unfinished, *runs.skipped) if left.path.name != "results.csv"]
+    for left in left_out:
         print(f"left out: {left.path}: {left.reason}")
 
 

@@ -35,7 +35,7 @@ def table_of(years: Mapping[str, Any]) -> pa.Table:
         years: Year -> split -> ``images``, uint8, 1,024 values each, and ``labels``; an open HDF5 file, say.
 
     Raises:
-        DataError: If images have another size, or not as many labels.
+        DataError: If images have another type or size, or not as many labels.
     """
     import pyarrow as pa
 
@@ -44,11 +44,13 @@ def table_of(years: Mapping[str, Any]) -> pa.Table:
         for split in SPLITS:
             part = years[year][split]
             pixels, classes = np.asarray(part["images"]), np.asarray(part["labels"]).ravel()
+            if pixels.dtype != np.uint8:
+                raise DataError(f"{year}/{split}: images of {pixels.dtype}, not of uint8 (0 to 255)")
             if pixels.size != len(classes) * PIXELS:
                 raise DataError(
                     f"{year}/{split}: images of shape {pixels.shape} for {len(classes)} labels, not 1×32×32"
                 )
-            images.append(pixels.reshape(-1, PIXELS).astype(np.uint8))
+            images.append(pixels.reshape(-1, PIXELS))
             labels.append(classes.astype(np.int64))
             times.append(np.full(len(classes), (int(year) - FIRST_YEAR) * DAY))
     pixels = np.concatenate(images)
@@ -62,6 +64,10 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="yearbook.hdf5 of Wild-Time-Data")
     parser.add_argument("target", type=Path, help="the Parquet file to write")
     options = parser.parse_args()
+    if not options.source.is_file():
+        parser.error(f"there is no file {options.source}")
+    if not options.target.parent.is_dir():
+        parser.error(f"there is no folder {options.target.parent} for {options.target.name}")
     try:
         import h5py
     except ImportError:

@@ -4,7 +4,7 @@
 # README.md says what the file must hold. Runs go to $ROOT (default: outputs/arxiv_baselines). On a GPU, add
 # training.accelerator=gpu.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/arxiv_baselines/run.sh TITLES [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/arxiv_baselines}
 common=(+experiment/paper=arxiv_baselines dataset=table dataset.path="$data" dataset.timestamp=created

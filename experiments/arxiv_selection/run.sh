@@ -4,7 +4,7 @@
 # DATA holds flights/nycflights13.parquet; see ../tables/README.md for where it comes from. ROOT (default:
 # outputs/arxiv_selection) is where the runs go. What is done already is not done again.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/arxiv_selection/run.sh DATA [ROOT]}
 root=${2:-outputs/arxiv_selection}
 
 sweep() { # NAME, then overrides

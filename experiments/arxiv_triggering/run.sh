@@ -4,7 +4,7 @@
 # README.md says what the file must hold. Runs go to $ROOT (default: outputs/arxiv_triggering). On a GPU, add
 # training.accelerator=gpu; a second terminal with the same command takes the jobs that the first one does not hold.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/arxiv_triggering/run.sh TITLES [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/arxiv_triggering}
 common=(+experiment/paper=arxiv_triggering dataset=table dataset.path="$data" dataset.timestamp=created

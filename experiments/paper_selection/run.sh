@@ -6,19 +6,21 @@
 # README.md says what the files must hold, and which overrides CGLM needs. Runs go to $ROOT (default:
 # outputs/paper_selection). On a GPU, add training.accelerator=gpu.
 set -euo pipefail
-root=${ROOT:-outputs/paper_selection}/$1
+usage="usage: experiments/paper_selection/run.sh yearbook FILE | arxiv FILE | cglm, then [OVERRIDE...]"
+root=${ROOT:-outputs/paper_selection}/${1:?$usage}
 common=(+experiment/paper="$1_selection" seed=42,99,12)
 drawn=(uniform class_balanced rs2 rs2_no_replacement)
 scored=(loss grad_norm rho_loss margin least_confidence entropy)
 case $1 in
   yearbook)
-    common+=(dataset=table dataset.path="$2" dataset.timestamp=timestamp dataset.timestamp_unit=s dataset.label=label
-      model._target_=experiments.yearbook_net.YearbookNet)
+    common+=(dataset=table dataset.path="${2:?$usage}" dataset.timestamp=timestamp dataset.timestamp_unit=s
+      dataset.label=label model._target_=experiments.yearbook_net.YearbookNet)
     warmup=2
     own=("${@:3}")
     ;;
   arxiv) # the paper has no irreducible model for titles
-    common+=(dataset=table dataset.path="$2" dataset.timestamp=created dataset.label=primary_cat dataset.text=title)
+    common+=(dataset=table dataset.path="${2:?$usage}" dataset.timestamp=created dataset.label=primary_cat
+      dataset.text=title)
     scored=(loss grad_norm margin least_confidence entropy)
     warmup=1
     own=("${@:3}")
@@ -29,7 +31,7 @@ case $1 in
     own=("${@:2}")
     ;;
   *)
-    echo "usage: $0 yearbook|arxiv|cglm ..." >&2
+    echo "$usage" >&2
     exit 2
     ;;
 esac

@@ -4,7 +4,7 @@
 # DATA holds bank_marketing/bank-additional.zip, elec2/elec.csv and flights/nycflights13.parquet; see README.md for where
 # they come from. ROOT (default: outputs/tables) is where the runs go.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/tables/run.sh DATA [ROOT]}
 root=${2:-outputs/tables}
 bank=$(mktemp -d)
 trap 'rm -rf "$bank"' EXIT

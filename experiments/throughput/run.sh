@@ -4,7 +4,7 @@
 # README.md says what the file must hold. Runs go to $ROOT (default: outputs/throughput). On a GPU, add
 # training.accelerator=gpu training.precision=16-mixed.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/throughput/run.sh CLICKS [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/throughput}
 one_of() { local IFS=,; echo "$*"; }

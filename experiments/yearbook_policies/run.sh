@@ -4,7 +4,7 @@
 # ../yearbook_triggering/README.md says how the file is made. Runs go to $ROOT (default: outputs/yearbook_policies). On a
 # GPU, add training.accelerator=gpu; a second terminal with the same command takes the jobs that the first one does not hold.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/yearbook_policies/run.sh YEARBOOK.parquet [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/yearbook_policies}
 common=(+experiment/paper=yearbook_policies dataset=table dataset.path="$data" dataset.timestamp=timestamp

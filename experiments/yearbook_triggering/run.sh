@@ -4,7 +4,7 @@
 # README.md says how the file is made. Runs go to $ROOT (default: outputs/yearbook_triggering). On a GPU, add
 # training.accelerator=gpu; a second terminal with the same command takes the jobs that the first one does not hold.
 set -euo pipefail
-data=$1
+data=${1:?usage: experiments/yearbook_triggering/run.sh YEARBOOK.parquet [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/yearbook_triggering}
 common=(+experiment/paper=yearbook_triggering dataset=table dataset.path="$data" dataset.timestamp=timestamp

@@ -225,6 +225,63 @@ def test_a_failed_product_fails_the_grid_and_stops_no_other(user: Path):
         assert (done.returncode, len((user / "calls").read_text().split())) == (code, calls)
 
 
+def finished(folder: Path, grid: str, *words: str) -> list[str]:
+    """Return the words with which a script has its runs written down, when it is given overrides."""
+    programs = folder / "noting"
+    programs.mkdir(exist_ok=True)
+    (programs / "modyn-bench").write_text("#!/bin/sh\n")
+    (programs / "python").write_text('#!/bin/sh\nprintf "%s\\n" "$@" > noted\n')
+    for program in programs.iterdir():
+        program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "ROOT": "here"}
+    subprocess.run([str(EXPERIMENTS / grid), *words], cwd=folder, env=environment, check=True, capture_output=True)
+    return (folder / "noted").read_text().splitlines()
+
+
+def test_only_a_grid_without_overrides_writes_over_what_is_committed(user: Path):
+    program = str(EXPERIMENTS / "summarise.py")
+    committed = str(EXPERIMENTS / "throughput" / "results.csv")
+    small, paper = [program, "throughput", "small", "here"], [program, "throughput", "paper", "here"]
+    assert finished(user, "throughput/small.sh") == [*small, "--out", committed]
+    assert finished(user, "throughput/run.sh", "clicks.csv") == [*paper, "--out", committed]
+    assert finished(user, "throughput/small.sh", "training.epochs=2") == [*small, "--out", "here/results.csv"]
+    words = ("clicks.csv", "training.accelerator=gpu")
+    assert finished(user, "throughput/run.sh", *words) == [*paper, "--out", "here/results.csv"]
+
+
+@pytest.mark.parametrize("script", sorted(str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.glob("*/run.sh")))
+def test_a_script_without_its_arguments_says_what_they_are(script: str, tmp_path: Path):
+    done = subprocess.run([str(EXPERIMENTS / script)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode != 0, done.stdout) == (True, "")
+    assert f"usage: experiments/{script} " in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def converted(folder: Path, source: str, target: str) -> str:
+    """Return the last line in which the conversion of Yearbook refuses."""
+    program = [sys.executable, str(EXPERIMENTS / "yearbook_to_parquet.py"), source, target]
+    done = subprocess.run(program, cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    return done.stderr.splitlines()[-1].removeprefix("yearbook_to_parquet.py: error: ")
+
+
+def test_a_file_that_is_not_yearbook_is_refused_in_a_line(tmp_path: Path):
+    with h5py.File(tmp_path / "scaled.hdf5", "w") as file:
+        for split in ("train", "test"):
+            group = file.create_group(f"1930/{split}")
+            group["images"] = np.full((12, 32, 32), 0.5, dtype=np.float32)
+            group["labels"] = np.zeros(12, dtype=np.int64)
+    (tmp_path / "text.hdf5").write_text("portraits")
+    other = "is not Yearbook as Wild-Time-Data has it: "
+    assert converted(tmp_path, "scaled.hdf5", "x.parquet") == (
+        f"scaled.hdf5 {other}1930/train: images of float32, not of uint8 (0 to 255)"
+    )
+    assert converted(tmp_path, "text.hdf5", "x.parquet").startswith(f"text.hdf5 {other}")
+    assert converted(tmp_path, "none.hdf5", "x.parquet") == "there is no file none.hdf5"
+    assert converted(tmp_path, "text.hdf5", "none/x.parquet") == "there is no folder none for x.parquet"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scaled.hdf5", "text.hdf5"]
+
+
 def test_pixels_become_an_image_of_the_right_side():
     from experiments.yearbook_net import YearbookNet
 

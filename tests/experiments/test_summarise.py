@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from small import run_small, small_store
 from synthetic_runs import replace as replace_tables
 
+from modyn_bench.errors import RequestError
 from modyn_bench.runs.load import load_runs
 from modyn_bench.triggers.amount import Amount
 from modyn_bench.triggers.ensemble import Ensemble
@@ -78,3 +80,49 @@ def test_a_run_that_covers_too_little_is_set_aside_and_takes_no_window_from_othe
     assert pd.isna(aside.accuracy_active)
     assert pd.isna(aside.triggers)
     assert aside.accuracy_trained == pytest.approx((0.1 + 0.1 + 0.2 + 0.3 + 0.4) / 5)
+
+
+def test_configurations_are_not_taken_for_seeds(tmp_path: Path):
+    for seed in (0, 1):
+        run_amount(tmp_path, seed=seed)
+    assert results_of(load_runs(tmp_path), "any", "small").seed.tolist() == [0, 1]
+    for seed, count in ((1, 3), (2, 4)):  # a seed that is there already, and another one
+        run_amount(tmp_path, seed=seed, epochs=3)
+        said = (
+            rf"the {count} runs of small / linear / amount 25 differ in more than their seed: training.epochs \(2, 3\)"
+        )
+        with pytest.raises(RequestError, match=said):
+            results_of(load_runs(tmp_path), "any", "small")
+
+
+def test_the_program_writes_beside_the_runs_and_refuses_in_a_line(root: Path, tmp_path: Path):
+    out = root / "results.csv"
+    done = summarise(root, "--out", out)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{out}: 2 runs\n", "")
+    assert len(pd.read_csv(out)) == 2
+    assert [path.name for path in root.iterdir() if path.is_file() and path.name != ".gitignore"] == ["results.csv"]
+    before = out.read_bytes()
+    assert summarise(root, "--out", out).returncode == 0, "the file is none of the runs"
+    assert out.read_bytes() == before
+    for seed, epochs in ((0, 2), (0, 3)):
+        run_amount(tmp_path, seed=seed, epochs=epochs)
+    for words, said in (
+        ((tmp_path, "--out", tmp_path / "x.csv"), "error: the 2 runs of small / linear / amount 25 differ in more"),
+        ((tmp_path / "none",), "none"),
+        ((root, "--out", tmp_path / "none" / "x.csv"), f"error: --out: there is no folder {tmp_path / 'none'}"),
+    ):
+        refused = summarise(*words)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert said in refused.stderr.splitlines()[-1]
+    assert not list(tmp_path.glob("*.csv"))
+
+
+def summarise(*words: object) -> subprocess.CompletedProcess[str]:
+    program = [
+        sys.executable,
+        str(ROOT / "experiments" / "summarise.py"),
+        "yearbook_triggering",
+        "small",
+        *map(str, words),
+    ]
+    return subprocess.run(program, capture_output=True, text=True, check=False)
