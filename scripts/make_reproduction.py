@@ -20,15 +20,24 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results: scripts/make_reproduction.py -->", "<!-- end of results -->"
+VERDICTS = {
+    "paper": ("yes", "no"),
+    "small": ("holds in the small version", "does not hold in the small version"),
+}
+WARM_UP = 0
+"""Seed of the repetition of ``throughput`` that comes first, and pays for what is loaded once."""
+
 HEAD = """# What of the paper is reproduced
 
 Written by `scripts/make_reproduction.py` from `experiments/*/results.csv` and `experiments/paper.yaml`; not by hand.
 
-The paper is Böther et al., *Modyn: Data-Centric Machine Learning Pipeline Orchestration* (SIGMOD 2025). Every grid of
-its experiments is a command here. **yes** and **no** say whether a statement of the paper holds in runs that are in
-the repository; **not run** says that there are none on that dataset. A small version on bundled data shows that a
-grid runs, and how its policies behave there; it says nothing about a number on another dataset, and verifies none.
-Where no source at hand states the paper's number, the column says so.
+The paper is Böther et al., *Modyn: Data-Centric Machine Learning Pipeline Orchestration* (SIGMOD 2025). **Jobs there**
+are those of its grids, **jobs here** those of them that a command here makes on data that can be read here: images
+cannot yet, so that CGLM has none. **yes** and **no** say whether a statement of the paper holds in runs on its dataset
+that are in the repository; **not run** says that there are none. A small version on bundled data shows that a grid
+runs, and how its policies behave there, and says nothing about a number on another dataset. Of a statement on any
+dataset it can say more: that it **holds in the small version**, or that it does not. Where no source at hand states the
+paper's number, the column says so.
 """
 
 
@@ -36,7 +45,7 @@ def results(grid: str, root: Path = ROOT) -> pd.DataFrame:
     """Return the runs of a grid, with the share of decisions that fired; none where nothing was run."""
     path = root / "experiments" / grid / "results.csv"
     if not path.exists():
-        return pd.DataFrame({"scale": [], "policy": []})
+        return pd.DataFrame({"scale": [], "dataset": [], "policy": []})
     frame = pd.read_csv(path)
     frame["share_fired"] = frame.fired / frame.decisions
     return frame
@@ -56,12 +65,18 @@ def mean_and_spread(values: pd.Series) -> str:
     return f"{known.mean():.3f}" + (f" ± {known.std():.3f}" if len(known) > 1 else "")
 
 
+def of_paper(table: pd.DataFrame, begins: str) -> pd.DataFrame:
+    """Return the runs at the paper's scale on its dataset, which is told by how the name of ours begins."""
+    runs = table[table.scale == "paper"]
+    return runs[runs.dataset.astype(str).str.lower().str.startswith(begins)]
+
+
 def overview(grids: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
     """Return what can be started and what was run, by grid."""
     rows = []
     for grid, told in grids.items():
         counts = tables[grid].scale.value_counts()
-        ran = counts.get("paper", 0)
+        ran = sum(len(of_paper(tables[grid], begins)) for begins in told["datasets"].values())
         link = f"[{told['title']}](experiments/{grid}/README.md)"
         small = f"{counts['small']} runs" if "small" in counts else "not run"
         rows.append((link, told["jobs"], told["here"], ran or "not run", small, told["missing"]))
@@ -75,9 +90,8 @@ def by_policy(grids: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> s
         for policy, (dataset, begins) in product(told["policies"], told["datasets"].items()):
             if policy in told.get("without", {}).get(dataset, ()):
                 continue
-            runs = tables[grid]
-            runs = runs[(runs.scale == "paper") & (runs.policy == policy)]
-            runs = runs[runs.dataset.str.lower().str.startswith(begins)] if len(runs) else runs
+            runs = of_paper(tables[grid], begins)
+            runs = runs[runs.policy == policy]
             rows += [(f"`{policy}`", dataset, "not run", "not stated", "not run")] if runs.empty else []
             for model, of_model in runs.groupby("model"):
                 ours = f"{told['metric']} {mean_and_spread(of_model[told['metric']])}, model {model}"
@@ -96,14 +110,15 @@ def by_claim(claims: Sequence[Mapping[str, Any]], tables: Mapping[str, pd.DataFr
 
 
 def judged(check: Mapping[str, Any] | None, table: pd.DataFrame) -> tuple[str, str]:
-    """Return what our runs show of a claim, and whether it holds: yes, no, or not run."""
+    """Return what our runs show of a claim, and whether it holds, in the words of their scale; or not run."""
     if check is None:
         return "not run", "not run"
     runs = table[(table.scale == check["scale"]) & (table.policy == check["policy"])]
     if runs.empty:
         return "not run", "not run"
     value = float(runs[check["column"]].mean())
-    return f"{check['column'].replace('_', ' ')}: {value:.1%}", "yes" if value >= check["at_least"] else "no"
+    holds, words = value >= check["at_least"], VERDICTS[check["scale"]]
+    return f"{check['column'].replace('_', ' ')}: {value:.1%}", words[0] if holds else words[1]
 
 
 def reproduction(told: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
@@ -125,29 +140,37 @@ def reproduction(told: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) ->
 
 
 def small_table(table: pd.DataFrame) -> str:
-    """Return the runs of the small version: one row per policy, the best first, means over seeds."""
+    """Return the runs of the small version: one row per policy and model, the best first, means over seeds."""
     shown = [name for name in ("accuracy_active", "accuracy_trained", "top_2_accuracy_active") if name in table]
     shown = [name for name in shown if table[name].notna().any()]
-    groups = table.groupby("policy", sort=False)
+    groups = table.groupby(["policy", "model"], sort=False)
     order = groups[shown[0]].mean().sort_values(ascending=False, na_position="last", kind="stable").index
+    several = table.model.nunique() > 1
     rows = []
-    for policy in order:
-        runs = groups.get_group(policy)
+    for policy, model in order:
+        runs = groups.get_group((policy, model))
         triggers = f"{runs.triggers.mean():.1f}" if runs.triggers.notna().any() else "set aside"
         values = [mean_and_spread(runs[name]) for name in shown]
         cost = f"{runs.sample_passes.mean():,.0f}"
-        rows.append((f"`{policy}`", len(runs), *values, f"{runs.coverage.mean():.0%}", triggers, cost))
+        called = f"`{policy}`, {model}" if several else f"`{policy}`"
+        rows.append((called, len(runs), *values, f"{runs.coverage.mean():.0%}", triggers, cost))
     titles = [name.replace("_active", ", active").replace("_trained", ", trained").replace("_", " ") for name in shown]
-    return markdown(("policy", "seeds", *titles, "coverage", "triggers", "sample passes"), rows)
+    first = "policy, model" if several else "policy"
+    return markdown((first, "seeds", *titles, "coverage", "triggers", "sample passes"), rows)
 
 
 def speed_table(table: pd.DataFrame) -> str:
-    """Return how fast the small version trained."""
+    """Return how fast the small version trained, by order, and shuffled against in order; the warm-up left out."""
+    runs = table[table.seed != WARM_UP]
+    speed = (runs.training_passes / runs.training_seconds).groupby([runs.seed, runs.policy]).first().unstack()
+    samples = f"{runs.training_passes.mean():,.0f}"
     rows = [
-        (policy, f"{passes:,.0f}", seconds, f"{passes / seconds:,.0f}")
-        for policy, passes, seconds in zip(table.policy, table.training_passes, table.training_seconds, strict=True)
+        (order, samples, len(of_order), f"{of_order.mean():,.0f} ± {of_order.std():,.0f}")
+        for order, of_order in speed.items()
     ]
-    return markdown(("order", "samples", "seconds of training", "samples per second"), rows)
+    ratio = speed["shuffled"] / speed["in order"]
+    ratio_row = ("shuffled / in order, by pairs", samples, len(ratio), f"{ratio.mean():.2f} ± {ratio.std():.2f}")
+    return markdown(("order", "samples", "repetitions", "samples per second"), [*rows, ratio_row])
 
 
 def with_results(text: str, table: str) -> str:

@@ -62,7 +62,7 @@ SMALL = [
     Grid("paper_selection/small.sh", (), 31),
     Grid("arxiv_baselines/small.sh", (), 16),
     Grid("yearbook_policies/small.sh", (), 17),
-    Grid("throughput/small.sh", (), 2),
+    Grid("throughput/small.sh", (), 12),
 ]
 
 
@@ -156,7 +156,7 @@ def form(label: str) -> str:
 
 @pytest.mark.parametrize("grid", sorted(TOLD["grids"]))
 def test_the_papers_jobs_are_counted(grid: str):
-    jobs = sum(other.jobs for other in PAPER if other.name == grid)
+    jobs = sum(other.jobs for other in PAPER if other.name == grid and "cglm" not in other.words)
     assert jobs == TOLD["grids"][grid]["here"]
     (small,) = [other.jobs for other in SMALL if other.name == grid]
     assert small == TOLD["grids"][grid]["small"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,62 @@ def test_the_program_tells_so():
     program = [sys.executable, str(ROOT / "scripts" / "make_reproduction.py"), "--check"]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_program_finds_a_file_that_was_changed(tmp_path: Path):
+    for path in ("scripts/make_reproduction.py", "experiments/paper.yaml", *map(str, made.files())):
+        source = ROOT / path
+        copy = tmp_path / source.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, copy)
+        if source.name == "README.md":
+            shutil.copy(source.parent / "results.csv", copy.parent)
+    program = [sys.executable, str(tmp_path / "scripts" / "make_reproduction.py")]
+
+    def call(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run([*program, *words], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert call("--check") == (0, "", "")
+    changed = tmp_path / "experiments" / "yearbook_triggering" / "README.md"
+    right = changed.read_text()
+    wrong = right.replace("| `time 1y` | 3 |", "| `time 1y` | 4 |")
+    assert wrong != right
+    changed.write_text(wrong)
+    assert call("--check") == (1, "experiments/yearbook_triggering/README.md: is out of date\n", "")
+    assert changed.read_text() == wrong, "nothing is written"
+    assert call() == (0, "experiments/yearbook_triggering/README.md: written\n", "")
+    assert changed.read_text() == right
+
+
+def test_only_runs_on_the_papers_datasets_are_counted():
+    told = {"g": {"title": "G", "datasets": {"Yearbook": "yearbook"}, "jobs": 4, "here": 3, "missing": "nothing"}}
+
+    def row(*frames: pd.DataFrame) -> str:
+        return made.overview(told, {"g": pd.concat(frames)}).splitlines()[-1]
+
+    link = "| [G](experiments/g/README.md) | 4 | 3"
+    assert row(runs(dataset="Yearbook_2"), runs(dataset="arxiv")) == f"{link} | 2 | not run | nothing |"
+    assert row(runs(dataset="titles"), runs(scale="small")) == f"{link} | not run | 2 runs | nothing |"
+
+
+def test_models_are_not_pooled():
+    frame = runs(accuracy_active=[0.5, 0.7], triggers=1, coverage=1.0, sample_passes=10.0)
+    assert made.small_table(frame).splitlines()[2:] == ["| `p` | 2 | 0.600 ± 0.141 | 100% | 1.0 | 10 |"]
+    assert made.small_table(frame.assign(model=["m", "n"])).splitlines()[2:] == [
+        "| `p`, n | 1 | 0.700 | 100% | 1.0 | 10 |",
+        "| `p`, m | 1 | 0.500 | 100% | 1.0 | 10 |",
+    ]
+
+
+def test_speeds_are_compared_by_pairs_without_the_warm_up():
+    orders = [runs(policy=order, seed=[0, 1, 2], training_passes=100.0) for order in ("in order", "shuffled")]
+    frame = pd.concat(orders).assign(training_seconds=[50.0, 1.0, 2.0, 90.0, 2.0, 2.0])
+    assert made.speed_table(frame).splitlines()[2:] == [
+        "| in order | 100 | 2 | 75 ± 35 |",
+        "| shuffled | 100 | 2 | 50 ± 0 |",
+        "| shuffled / in order, by pairs | 100 | 2 | 0.75 ± 0.35 |",
+    ]
 
 
 @pytest.mark.parametrize("grid", GRIDS)
@@ -76,10 +133,19 @@ def test_only_runs_at_the_papers_scale_and_on_its_dataset_stand_beside_it():
         assert all(row.endswith("| not run | not stated | not run |") for row in rows)
 
 
-@pytest.mark.parametrize(("share", "verified"), [(0.95, "yes"), (0.9, "yes"), (0.5, "no")])
-def test_a_claim_holds_where_its_check_does(share: float, verified: str):
-    check = {"scale": "paper", "policy": "p", "column": "share_fired", "at_least": 0.9}
-    table = runs(share_fired=[share, share])
+@pytest.mark.parametrize(
+    ("scale", "share", "verified"),
+    [
+        ("paper", 0.95, "yes"),
+        ("paper", 0.9, "yes"),
+        ("paper", 0.5, "no"),
+        ("small", 0.9, "holds in the small version"),
+        ("small", 0.5, "does not hold in the small version"),
+    ],
+)
+def test_a_claim_holds_where_its_check_does(scale: str, share: float, verified: str):
+    check = {"scale": scale, "policy": "p", "column": "share_fired", "at_least": 0.9}
+    table = runs(scale=scale, share_fired=[share, share])
     assert made.judged(check, table) == (f"share fired: {share:.1%}", verified)
     assert made.judged(check | {"policy": "q"}, table) == ("not run", "not run")
     assert made.judged(None, table) == ("not run", "not run")
