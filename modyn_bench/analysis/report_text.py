@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _MEAN = "mean"  # of the aggregates, that which is shown; the tables on disk have all
+_COUNTS = ("num_triggers",)  # whole numbers of a run
 _NONE = "-"  # where a composite model of a policy is not compared
 
 
@@ -59,7 +60,7 @@ def table(rows: pd.DataFrame) -> list[list[str]]:
     ]
     columns += _columns("coverage", [[_coverage(part, v) for part in policies.values()] for v in variants], variants)
     for title, measure, form in (
-        ("triggers", "num_triggers", ".4g"),
+        ("triggers", "num_triggers", ",.1f"),
         ("sample passes", "sample_passes", ",.0f"),
         ("seconds", "seconds", ",.1f"),
     ):
@@ -90,6 +91,8 @@ def _plus_minus(part: pd.DataFrame, variant: str, measure: str, form: str) -> st
     if variant not in part.index:
         return _NONE
     mean, deviation = (float(part[f"{measure}_{which}"].loc[variant]) for which in ("mean", "std"))
+    if measure in _COUNTS and all(number.is_integer() for number in (mean, deviation) if not math.isnan(number)):
+        form = ",.0f"  # the same in all runs
     return f"{mean:{form}}" if math.isnan(deviation) else f"{mean:{form}} ± {deviation:{form}}"
 
 
