@@ -21,30 +21,40 @@ class Options:
     """The keys of the resolved configuration whose values are not the same for all policies, seeds aside.
 
     Attributes:
-        keys: Dotted, in the order of the configuration; a policy's class stands under the key of its group.
+        keys: Dotted: the classes of policies, each under the key of its group, then the others in the order of the
+            configuration.
         values: Policy -> key -> value as text; a policy without a key lacks it.
     """
 
     keys: tuple[str, ...]
     values: Mapping[str, Mapping[str, str]]
 
-    def table(self) -> list[list[str]]:
-        """Return header and cells: a column per policy, or a row per policy where these are many."""
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The keys that have several values among the policies that have them; all keys where there is none.
+
+        What some policies lack, and all others have the same, goes with what these have in place.
+        """
+        return tuple(key for key in self.keys if len(self._found(key)) > 1) or self.keys
+
+    def table(self, keys: Sequence[str]) -> list[list[str]]:
+        """Return header and cells of some keys: a column per policy, or a row per policy where these are many."""
         rows = [["option", *self.values]]
-        rows += [[key, *(of.get(key, _NONE) for of in self.values.values())] for key in self.keys]
+        rows += [[key, *(of.get(key, _NONE) for of in self.values.values())] for key in keys]
         if len(self.values) <= _MAX_COLUMNS:
             return rows
         turned = [list(row) for row in zip(*rows, strict=True)]
         return [["policy", *turned[0][1:]], *turned[1:]]
 
     def in_words(self, most: int = 4) -> str:
-        """Name the keys that have several values; those that some policies lack go with what others have in place."""
-        found = {key: {of[key] for of in self.values.values() if key in of} for key in self.keys}
-        several = [key for key in self.keys if len(found[key]) > 1] or list(self.keys)
-        told = [_counted(key, sorted(found[key], key=by_number)) for key in several[:most]]
-        more = [f"{len(several) - most} more options"] if len(several) > most else []
+        """Name the keys that are told, and their values."""
+        told = [_counted(key, sorted(self._found(key), key=by_number)) for key in self.told[:most]]
+        more = [f"{len(self.told) - most} more options"] if len(self.told) > most else []
         *first, last = [*told, *more]
         return f"{', '.join(first)} and {last}" if first else last
+
+    def _found(self, key: str) -> set[str]:
+        return {of[key] for of in self.values.values() if key in of}
 
 
 def differing_options(configs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Options:
@@ -56,14 +66,24 @@ def differing_options(configs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Opt
     Example:
         >>> time = {"trigger": {"_target_": "triggers.time.Time", "every": "1y"}, "seed": 0}
         >>> amount = {"trigger": {"_target_": "triggers.amount.Amount"}, "seed": 1}
-        >>> differing_options({"time": [time], "amount": [amount]}).table()
+        >>> options = differing_options({"time": [time], "amount": [amount]})
+        >>> options.table(options.keys)
         [['option', 'time', 'amount'], ['trigger', 'time', 'amount'], ['trigger.every', '1y', '-']]
+        >>> options.told
+        ('trigger',)
     """
     values = {policy: _of_policy(own) for policy, own in configs.items()}
     keys = dict.fromkeys(key for of in values.values() for key in of)
     differing = [key for key in keys if len({of.get(key) for of in values.values()}) > 1]
     rank = {key: place for place, key in enumerate(dict.fromkeys(key.partition(".")[0] for key in keys))}
-    return Options(tuple(sorted(differing, key=lambda key: rank[key.partition(".")[0]])), values)
+    classes = {key for own in configs.values() for config in own for key in _classes(config)}
+    differing.sort(key=lambda key: (key not in classes, rank[key.partition(".")[0]]))
+    return Options(tuple(differing), values)
+
+
+def _classes(config: Mapping[str, Any]) -> set[str]:
+    """Return the keys that a class stands under."""
+    return {key.removesuffix(_TARGET) for key in flatten(config) if key.endswith(_TARGET)}
 
 
 def _of_policy(configs: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -19,6 +19,7 @@ from modyn_bench.analysis.report_options import Options, differing_options
 from modyn_bench.analysis.report_question import answer, question
 from modyn_bench.analysis.report_tables import filed
 from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
+from modyn_bench.analysis.statistics.results import counted
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.load import Runs
 
@@ -89,9 +90,23 @@ def _costs(
 
 
 def _options(out: Path, source: str, options: Options) -> Section:
+    """Return the keys that are told on the page and for LaTeX; the CSV has all that differ."""
+    import pandas as pd
+
     note = "What differs in the resolved configurations of the policies, seeds aside; - where one has no such key."
-    stem = out / "tables" / slug(source, "options")
-    return Section(f"{source}: options that differ", tables=[filed(options.table(), stem, note=note)])
+    rest = len(options.keys) - len(options.told)
+    if rest:
+        note += (
+            f" {counted(rest, 'more option')} of which some policies have the same value, and others none: in the CSV."
+        )
+    header, *rows = options.table(options.keys)
+    table = filed(
+        options.table(options.told),
+        out / "tables" / slug(source, "options"),
+        note=note,
+        frame=pd.DataFrame(rows, columns=header),
+    )
+    return Section(f"{source}: options that differ", tables=[table])
 
 
 def _configs(runs: Runs, own: Sequence[tuple[Cohort, pd.DataFrame]]) -> dict[str, list[Mapping[str, object]]]:

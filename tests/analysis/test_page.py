@@ -172,13 +172,30 @@ def test_a_policy_that_used_no_stage_has_zero_of_it(tmp_path: Path) -> None:
 def test_options_stand_in_columns_of_few_policies_and_in_rows_of_many() -> None:
     few = {f"every={n}d": [{"trigger": {"every": f"{n}d"}, "seed": seed} for seed in (0, 1)] for n in (1, 10, 9)}
     options = differing_options(few)
-    assert options.table() == [["option", *few], ["trigger.every", "1d", "10d", "9d"]]
+    assert options.table(options.told) == [["option", *few], ["trigger.every", "1d", "10d", "9d"]]
     assert options.in_words() == "trigger.every (1d, 9d, 10d)"
     many = {f"every={n}d": [{"trigger": {"every": f"{n}d"}, "logger": n}] for n in range(20)}
-    header, *rows = differing_options(many).table()
+    header, *rows = differing_options(many).table(["trigger.every"])
     assert header == ["policy", "trigger.every"]
     assert rows[3] == ["every=3d", "3d"]
     assert differing_options(many).in_words() == "trigger.every (20 values)"
+
+
+def test_what_only_some_policies_have_is_told_where_its_values_differ() -> None:
+    time = {"_target_": "triggers.time.Time", "clock": "sample"}
+    amount = {"_target_": "triggers.amount.Amount", "num_samples": 100}
+    chosen = {"trigger": time | {"every": "1y"}}, {"trigger": time | {"every": "3y"}}, {"trigger": amount}
+    configs = {f"policy_{place}": [{"optimizer": {"lr": 0.1}, **config}] for place, config in enumerate(chosen)}
+    options = differing_options(configs)
+    assert options.told == ("trigger", "trigger.every")
+    assert options.table(options.told)[2] == ["trigger.every", "1y", "3y", "-"]
+    assert set(options.keys) == {"trigger", "trigger.clock", "trigger.every", "trigger.num_samples"}
+
+
+def test_the_class_of_a_policy_is_told_before_its_options() -> None:
+    distances = [{"bins": bins, "_target_": f"distances.{name}"} for bins, name in ((5, "Hist"), (9, "Mmd"))]
+    configs = {f"policy_{n}": [{"trigger": {"every": n, "distance": each}}] for n, each in enumerate(distances)}
+    assert differing_options(configs).keys == ("trigger.distance", "trigger.every", "trigger.distance.bins")
 
 
 def test_the_question_comes_first_with_the_answer(compared: Comparisons, written: list[Section]) -> None:
