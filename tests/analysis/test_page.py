@@ -159,6 +159,15 @@ def test_costs_are_the_stages_sums(compared: Comparisons, written: list[Section]
     assert spent.to_dict() == compared.table.groupby("policy")["sample_passes_mean"].first().to_dict()
 
 
+def test_thousands_alone_are_written_in_short(written: list[Section]) -> None:
+    def form(title: str, name: str) -> str:
+        (choice,) = (choice for choice in chart(written, title).choices if choice.name == name)
+        return choice.figure["layout"]["xaxis"]["tickformat"]
+
+    assert form("Value against cost", "Sample passes") == form("By stage", "Forward sample passes") == "~s"
+    assert form("Value against cost", "Triggers") == form("By stage", "Seconds") == "~g"  # half a second is no 500m
+
+
 def test_a_policy_that_used_no_stage_has_zero_of_it(tmp_path: Path) -> None:
     frame = synthetic.stages(synthetic.triggers(2))
     rows = [frame.assign(run_id="a", policy="a"), frame[frame["stage"] != "select"].assign(run_id="b", policy="b")]

@@ -38,7 +38,7 @@ def costs(means: pd.DataFrame, totals: pd.DataFrame, *, label: str) -> Figure:
         data,
         height=round(100 + 44 * (top - rows[-1] + 0.45)),
         barmode="stack",
-        xaxis=look.axis(label, rangemode="tozero", nticks=6, tickformat="~s"),
+        xaxis=look.amounts(label, float(totals["mean"].max()), rangemode="tozero"),
         yaxis={"showgrid": False, "zeroline": False, **y},
         margin={"l": 12, "r": 16, "t": 34, "b": 48},
         annotations=[_name(name, row) for name, row in zip(names, rows, strict=True)],

@@ -102,6 +102,17 @@ def axis(title: str, **more: Any) -> dict[str, Any]:  # whatever plotly's axes t
     return {"title": {"text": title}, "automargin": True, **lines, **more}
 
 
+def amounts(title: str, most: float, **more: Any) -> dict[str, Any]:  # whatever plotly's axes take
+    """Return an axis of amounts: thousands and more in short, as ``20k``; below, as they are, and not as ``500m``.
+
+    Args:
+        title: Of the axis.
+        most: The largest amount on it.
+        more: What else plotly's axes take.
+    """
+    return axis(title, nticks=6, tickformat="~s" if most >= 1000 else "~g", **more)
+
+
 def figure(data: list[dict[str, Any]], *, height: int, **layout: Any) -> Figure:  # plotly's
     """Return a figure in the page's look.
 

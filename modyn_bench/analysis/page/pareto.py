@@ -59,11 +59,8 @@ def pareto(
     hover += f"<br>{look.text(cost_label)} %{{customdata[0]}}<br>n = %{{customdata[2]}}<extra></extra>"
     for trace in data[1:]:
         trace["hovertemplate"] = hover
-    return look.figure(data, height=380, xaxis=_axis(cost_label), yaxis=look.axis(value_label))
-
-
-def _axis(label: str) -> dict[str, Any]:
-    return look.axis(look.text(label), nticks=6, tickformat="~s", hoverformat=",.4~g")
+    x = look.amounts(look.text(cost_label), float(table["cost"].max()), hoverformat=",.4~g")
+    return look.figure(data, height=380, xaxis=x, yaxis=look.axis(value_label))
 
 
 def _points(table: pd.DataFrame) -> dict[str, Any]:
