@@ -174,6 +174,15 @@ def matrix(evaluations: pd.DataFrame) -> tuple[pd.DataFrame, IntArray, FloatArra
     return windows, model_ids, values.to_numpy(dtype=np.float64)
 
 
+def is_full(evaluations: pd.DataFrame) -> bool:
+    """Say whether every model was evaluated in every window, rather than where composite models serve alone.
+
+    Args:
+        evaluations: Rows of one run, one metric and one window set.
+    """
+    return len(evaluations) == evaluations["model_id"].nunique() * evaluations["window_id"].nunique()
+
+
 def composite_series(evaluations: pd.DataFrame, variant: str) -> pd.DataFrame:
     """Return a composite model's value in every window, null where it has no model or the metric is undefined.
 

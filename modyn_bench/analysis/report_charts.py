@@ -94,6 +94,10 @@ class Compared:
         """What the figures are told to show."""
         return {"metric": self.metric, "window_set": self.cohort.window_set}
 
+    def evaluated(self, run_id: str) -> str:
+        """Return which models a run evaluated in every window: ``all``, or none but those of a ``composite``."""
+        return str(self.runs.manifests[run_id]["config"]["evaluation"].get("models", "all"))
+
     def best(self, count: int) -> str:
         """Say that the best so many policies are shown, where there are more."""
         return "" if len(self.ranked) <= count else f" The best {count} of {len(self.ranked)} policies."
@@ -166,20 +170,21 @@ def _over_time(compared: Compared) -> Chart:
 def _heatmaps(compared: Compared) -> Chart:
     runs = list(_representatives(compared))
     tables = [rows for _, _, rows in runs]
-    limits = heatmap.limits(tables)
+    look: dict[str, Any] = {**compared.wanted, "limits": heatmap.limits(tables)}
     choices = []
     for policy, run_id, rows in runs:
         models = compared.runs.models[compared.runs.models["run_id"] == run_id]
         number = f"{compared.order[policy] + 1:02d}"
-        files = compared.files(
-            evaluation_heatmap(rows, models, **compared.wanted), "evaluation_heatmap", number, policy[:60]
-        )
-        figure = heatmap.heatmap(rows, models, **compared.wanted, limits=limits)
+        files = compared.files(evaluation_heatmap(rows, models, **look), "evaluation_heatmap", number, policy[:60])
+        figure = heatmap.heatmap(rows, models, **look)
         choices.append(Choice(_run_name(compared, policy, run_id), figure, files))
+    full = all(compared.evaluated(run_id) == "all" for _, run_id, _ in runs)
+    shown = "every model in every window" if full else "models in the windows in which they were evaluated"
     caption = (
-        f"{axis_label(compared.metric)} of every model in every window, of each policy's run that is nearest to its "
-        "mean. Dots are the models that serve; frames are the data that was new to a model; grey is undefined."
+        f"{axis_label(compared.metric)} of {shown}, of each policy's run that is nearest to its mean. Dots are the "
+        "models that serve; frames are the data that was new to a model; grey is undefined"
     )
+    caption += "." if full else " or not evaluated, as evaluation.models=composite leaves out what serves nowhere."
     return Chart("Evaluation matrix", caption + compared.best(len(runs)), choices, choose="Pipeline")
 
 

@@ -96,9 +96,7 @@ def _options(out: Path, source: str, options: Options) -> Section:
     note = "What differs in the resolved configurations of the policies, seeds aside; - where one has no such key."
     rest = len(options.keys) - len(options.told)
     if rest:
-        note += (
-            f" {counted(rest, 'more option')} of which some policies have the same value, and others none: in the CSV."
-        )
+        note += f" The CSV has {counted(rest, 'more option')}, which some policies lack and all others have alike."
     header, *rows = options.table(options.keys)
     table = filed(
         options.table(options.told),

@@ -12,17 +12,18 @@ import plotly.graph_objects as go
 import pytest
 import synthetic_runs as synthetic
 
+from modyn_bench.analysis import report_charts
 from modyn_bench.analysis.continual.periods import matrix_of
 from modyn_bench.analysis.continual.transfer import backward_transfer
 from modyn_bench.analysis.page.html import render
 from modyn_bench.analysis.page.section import Section, Table
-from modyn_bench.analysis.report_charts import Compared
+from modyn_bench.analysis.report_charts import Compared, charts
 from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
 from modyn_bench.analysis.report_continual import continual_section
 from modyn_bench.analysis.report_costs import cost_section
 from modyn_bench.analysis.report_options import differing_options
 from modyn_bench.analysis.report_question import question
-from modyn_bench.analysis.report_sections import sections
+from modyn_bench.analysis.report_sections import order_of, sections
 from modyn_bench.types import BACKWARD
 
 YEAR = synthetic.YEAR
@@ -118,6 +119,35 @@ def test_composites_alone_do_not_say_what_models_learn(compared: Comparisons, tm
     assert section is not None
     assert not section.tables
     assert section.text.startswith("6 of 6 runs evaluated the cells of composite models alone")
+
+
+def test_what_was_not_evaluated_is_not_called_undefined(tmp_path: Path) -> None:
+    run = synthetic.write_run(tmp_path / "root", config={"evaluation": {"models": "composite"}})
+    cells = pd.read_parquet(run / "evaluations.parquet")
+    serving = cells[cells["currently_active"] | cells["currently_trained"]]
+    synthetic.replace(run, evaluations=serving)
+    alone = compare_paths([run])
+    ((cohort, rows),) = alone.kept
+    of = Compared(alone.loaded, cohort, rows[rows["metric"] == "accuracy"], order_of([rows]), tmp_path)
+    matrix = charts(of)[-1]
+    assert "every model" not in matrix.caption
+    assert "or not evaluated" in matrix.caption
+    words = matrix.choices[0].figure["data"][0]["meta"]
+    unknown = serving[(serving["metric"] == "accuracy") & serving["value"].isna()]
+    assert sorted(words["undefined"]) == sorted(unknown[["model_id", "window_id"]].to_numpy().tolist())
+    assert len(unknown) == 2
+
+
+def test_files_of_matrices_have_the_colours_of_the_page(
+    compared: Comparisons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(report_charts, "save_files", lambda ax, *_: drawn.append(ax) or [])
+    cohort, rows = compared.kept[0]
+    of = Compared(compared.loaded, cohort, rows[rows["metric"] == "accuracy"], order_of([rows]), tmp_path)
+    page = [choice.figure["data"][0] for choice in charts(of)[-1].choices]
+    for ax, shown in zip(drawn[-2:], page, strict=True):
+        assert ax.collections[0].get_clim() == pytest.approx((shown["zmin"], shown["zmax"]), rel=1e-3)
 
 
 def test_a_matrix_is_that_of_the_run_nearest_to_the_mean(compared: Comparisons, written: list[Section]) -> None:

@@ -121,6 +121,15 @@ def test_a_cell_says_model_window_value_and_samples(report: ReportResult, page) 
     assert "Accuracy undefined" in undefined
 
 
+def test_a_cell_that_was_not_evaluated_says_so(page) -> None:
+    said = """(undefinedCells) => joined({type: "heatmap", z: [[0.5, null, null]], meta: {
+      value: "Accuracy", rows: ["Model 0"], columns: ["a", "b", "c"], serving: [], undefined: undefinedCells,
+    }}).text[0].map((text) => text.split("<br>")[0])"""
+    value, undefined, not_evaluated = (f"<b>Accuracy {word}</b>" for word in ("0.5", "undefined", "not evaluated"))
+    assert page.evaluate(said, [[0, 1]]) == [value, undefined, not_evaluated]
+    assert page.evaluate(said, None) == [value, undefined, undefined]
+
+
 def test_another_pipeline_can_be_chosen(page) -> None:
     figure = chart(page, "Evaluation matrix")
     links = figure.locator("figcaption .files:visible a")

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import Stroke
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.frames import cells, matrix, served
+from modyn_bench.analysis.frames import cells, is_full, matrix, served
 from modyn_bench.analysis.window_axis import WindowAxis, interval_texts
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.types import IntArray
@@ -35,6 +35,7 @@ def evaluation_heatmap(
     *,
     metric: str | None = None,
     window_set: str | None = None,
+    limits: tuple[float, float] | None = None,
     column: style.Column = "double",
     ax: Axes | None = None,
 ) -> Axes:
@@ -42,13 +43,16 @@ def evaluation_heatmap(
 
     A frame in each model's row marks the time range of what arrived since the trigger before its own, which is new to
     the model; the selector may have taken older samples, and less of these. A white dot marks the cell of the currently
-    active model of a window, a black one that of the currently trained model. Undefined cells are grey.
+    active model of a window, a black one that of the currently trained model. Cells that are undefined, or were not
+    evaluated, are grey.
 
     Args:
         evaluations: Rows of one run's ``evaluations.parquet``.
         models: Rows of its ``models.parquet``.
         metric: Default: the first row's.
         window_set: Default: the first row's.
+        limits: The values at both ends of the colours, so that several figures can be compared; default: the lowest and
+            the highest of this one.
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
 
@@ -69,6 +73,8 @@ def evaluation_heatmap(
         np.arange(len(model_ids) + 1) - 0.5,
         np.ma.masked_invalid(axis.spread(values)),
         cmap=cmap,
+        vmin=None if limits is None else limits[0],
+        vmax=None if limits is None else limits[1],
         rasterized=True,
     )
     ax.set(xlim=(axis.edges[0], axis.edges[-1]), ylim=(-0.5, len(model_ids) - 0.5))
@@ -76,7 +82,8 @@ def evaluation_heatmap(
     if axis.is_time:
         _mark_arrivals(ax, records)
     _mark_composites(ax, rows, dict(zip(windows["window_id"], axis.middles, strict=True)), model_ids)
-    _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, undefined=bool(np.isnan(values).any()), grow=own)
+    blank = _blank(rows) if np.isnan(values).any() else None
+    _label(ax, records, metric, windows=windows, axis=axis, mesh=mesh, blank=blank, grow=own)
     return ax
 
 
@@ -121,6 +128,13 @@ def _mark_composites(ax: Axes, rows: pd.DataFrame, places: Mapping[int, float], 
         )
 
 
+def _blank(rows: pd.DataFrame) -> str:
+    """Say what grey cells are."""
+    if is_full(rows):
+        return "undefined"
+    return "undefined or not evaluated" if rows["value"].isna().any() else "not evaluated"
+
+
 def _label(
     ax: Axes,
     records: pd.DataFrame,
@@ -129,7 +143,7 @@ def _label(
     windows: pd.DataFrame,
     axis: WindowAxis,
     mesh: QuadMesh,
-    undefined: bool,
+    blank: str | None,
     grow: bool,
 ) -> None:
     if axis.is_time:
@@ -152,8 +166,8 @@ def _label(
     num_dots = len(handles)
     if axis.is_time:
         handles.append(Patch(facecolor="none", edgecolor=_ARRIVALS_COLOR, linewidth=1.0, label=_ARRIVALS))
-    if undefined:
-        handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label="undefined"))
+    if blank is not None:
+        handles.append(Patch(facecolor=style.UNDEFINED_COLOR, label=blank))
     if narrow:
         named = {str(handle.get_label()): handle for handle in handles}
         style.legend_below(ax, grow=grow, handles=named, from_edge=True)

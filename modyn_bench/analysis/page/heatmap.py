@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modyn_bench.analysis import style
-from modyn_bench.analysis.frames import VARIANTS, cells, matrix, served
+from modyn_bench.analysis.frames import VARIANTS, cells, is_full, matrix, served
 from modyn_bench.analysis.page import look
 from modyn_bench.analysis.page.section import Figure
 from modyn_bench.analysis.window_axis import WindowAxis, interval_texts
@@ -104,7 +104,11 @@ def _words(
     places: dict[int, int],
     metric: str,
 ) -> dict[str, Any]:
-    """Return what the hover texts are made of: of each row, of each column (null is a gap), and of cells that serve."""
+    """Return what the hover texts are made of: of each row, of each column (null is a gap), and of some cells.
+
+    These are the cells that serve and, where not every model was evaluated in every window, the undefined ones: what
+    else has no value there was not evaluated.
+    """
     samples = rows.groupby("window_id", sort=False)["num_samples"].max()
     columns: list[str | None] = [None] * (len(axis.edges) - 1)
     texts = interval_texts(windows)
@@ -116,7 +120,17 @@ def _words(
         for variant in VARIANTS
         for model, window in zip(dots[variant]["model_id"], dots[variant]["window_id"], strict=True)
     ]
-    return {"value": axis_label(metric), "rows": _model_texts(records), "columns": columns, "serving": serving}
+    unknown = None if is_full(rows) else rows[rows["value"].isna()]
+    undefined = (
+        unknown
+        if unknown is None
+        else [
+            [model_rows[model], places[window]]
+            for model, window in zip(unknown["model_id"], unknown["window_id"], strict=True)
+        ]
+    )
+    texts_of = {"rows": _model_texts(records), "columns": columns}
+    return {"value": axis_label(metric), **texts_of, "serving": serving, "undefined": undefined}
 
 
 def _model_texts(records: pd.DataFrame) -> list[str]:

@@ -40,7 +40,8 @@ function nameOf(trace) {
 // The hover texts of a matrix: rows and columns say theirs once, and are joined here.
 function joined(trace) {
   if (trace.type !== "heatmap") return trace;
-  const { value, rows, columns, serving } = trace.meta;
+  const { value, rows, columns, serving, undefined: undefinedCells } = trace.meta;
+  const without = undefinedCells && new Set(undefinedCells.map(([row, column]) => `${row} ${column}`));
   const roles = new Map();
   for (const [row, column, role] of serving) {
     const key = `${row} ${column}`;
@@ -49,8 +50,9 @@ function joined(trace) {
   const text = rows.map((ofRow, row) =>
     columns.map((ofColumn, column) => {
       if (ofColumn === null) return "";
-      const number = trace.z[row][column] ?? "undefined";
-      const serves = roles.get(`${row} ${column}`);
+      const key = `${row} ${column}`;
+      const number = trace.z[row][column] ?? (without === null || without.has(key) ? "undefined" : "not evaluated");
+      const serves = roles.get(key);
       return [`<b>${value} ${number}</b>`, ofRow, ofColumn, ...(serves ? [serves.join(" and ")] : [])].join("<br>");
     }),
   );
