@@ -12,10 +12,11 @@ import plotly.graph_objects as go
 import pytest
 import synthetic_runs as synthetic
 
-from modyn_bench.analysis import report_charts
+from modyn_bench.analysis import report_charts, style
 from modyn_bench.analysis.continual.periods import matrix_of
 from modyn_bench.analysis.continual.transfer import backward_transfer
 from modyn_bench.analysis.page.html import render
+from modyn_bench.analysis.page.pareto import pareto
 from modyn_bench.analysis.page.section import Section, Table
 from modyn_bench.analysis.report_charts import Compared, charts
 from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
@@ -80,6 +81,37 @@ def test_lines_are_the_means_over_seeds_with_their_deviation(compared: Compariso
     )
 
 
+def test_a_policy_looks_the_same_in_all_charts(compared: Comparisons, written: list[Section]) -> None:
+    (lines,), (points, _) = (chart(written, title).choices for title in ("Over time", "Value against cost"))
+    order = order_of([rows for _, rows in compared.kept])
+    assert list(order.values()) == [0, 1]
+    for policy, place in order.items():
+        wanted = style.look(place)
+        dash, symbol = [("solid", "circle"), ("dash", "square")][place]
+        line, point = trace(lines.figure, policy, mode="lines+markers"), trace(points.figure, policy)
+        assert (line["line"]["color"], line["line"]["dash"]) == (wanted.color, dash)
+        assert line["marker"]["symbol"] == point["marker"]["symbol"] == symbol
+        assert line["marker"]["line"]["color"] == point["marker"]["line"]["color"] == wanted.color
+        red, green, blue = (int(wanted.color[at : at + 2], 16) for at in (1, 3, 5))
+        band = trace(lines.figure, policy, fill="toself")
+        assert band["fillcolor"].startswith(f"rgba({red},{green},{blue},")
+
+
+def test_the_front_joins_what_none_beats_and_the_beaten_are_hollow() -> None:
+    points = pd.DataFrame({"policy": list("abcd"), "cost": [3, 1, 2, 4], "value": [0.6, 0.3, 0.2, 0.5], "n": 1})
+    names = {name: place for place, name in enumerate("abcd")}
+    labels = {"cost_label": "Cost", "value_label": "Value", "by": "policy", "cost": "cost", "order": names}
+    for higher, front in ((True, ["b", "a"]), (False, ["b", "c"])):
+        figure = pareto(points, higher_is_better=higher, **labels)
+        on_front = points.set_index("policy").loc[front]
+        line = trace(figure, "Pareto front")
+        assert line["x"] == on_front["cost"].tolist()
+        assert line["y"] == on_front["value"].tolist()
+        filled = {name for name in names if trace(figure, name)["marker"]["color"] == style.look(names[name]).color}
+        assert filled == set(front)
+        assert {trace(figure, name)["marker"]["color"] for name in set(names) - filled} == {"white"}
+
+
 def test_points_are_the_tables_means(compared: Comparisons, written: list[Section]) -> None:
     passes, triggers = chart(written, "Value against cost").choices
     assert (passes.name, triggers.name) == ("Sample passes", "Triggers")
@@ -136,6 +168,21 @@ def test_what_was_not_evaluated_is_not_called_undefined(tmp_path: Path) -> None:
     unknown = serving[(serving["metric"] == "accuracy") & serving["value"].isna()]
     assert sorted(words["undefined"]) == sorted(unknown[["model_id", "window_id"]].to_numpy().tolist())
     assert len(unknown) == 2
+
+
+def test_a_frame_is_around_what_was_new_to_the_model_in_its_row(compared: Comparisons, written: list[Section]) -> None:
+    frames = trace(chart(written, "Evaluation matrix").choices[0].figure, "new to the model")
+    models = compared.loaded.models.drop_duplicates("model_id").sort_values(
+        "model_id"
+    )  # of every=365d, all seeds alike
+    assert len(models) == 6
+    for row, model in enumerate(models.itertuples()):
+        corners = slice(6 * row, 6 * row + 5)
+        x, y = frames["x"][corners], frames["y"][corners]
+        first, last = 1000 * model.data_first_timestamp, 1000 * model.data_last_timestamp
+        assert x == [first, last, last, first, first]
+        assert min(y) < row < max(y)
+        assert (max(y) - min(y), sum(y[:4]) / 4) == pytest.approx((0.84, row))
 
 
 def test_files_of_matrices_have_the_colours_of_the_page(
@@ -261,6 +308,13 @@ def test_one_policy_alone_is_asked_what_it_reaches(tmp_path: Path) -> None:
     asked = question(alone.loaded, "arxiv", alone.kept, alone.verdicts, differing_options({"one": [{"seed": 1}]}))
     assert asked.title == "What does time / new_data reach on arxiv?"
     assert "there is no other policy to compare it with" in asked.lead
+
+
+def test_the_contents_list_the_notes(tmp_path: Path) -> None:
+    several = [Section(f"Section {number}") for number in range(3)]
+    notes = "<a href='#notes'>"
+    assert notes in render("Title", several, folder=tmp_path, notes=["A note."])
+    assert notes not in render("Title", several, folder=tmp_path)
 
 
 def test_a_page_escapes_all_texts(tmp_path: Path) -> None:

@@ -90,6 +90,9 @@ def test_it_opens_without_errors_and_is_readable(width: int, report: ReportResul
     assert opened.title() == "Comparison of pipelines"
     assert opened.locator(".js-plotly-plot").count() == 4
     assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    tables = opened.locator(".scroll").all()
+    hides = [table.evaluate("(box) => box.scrollWidth > box.clientWidth") for table in tables]
+    assert any(hides) == (width == 400)
     sizes = opened.evaluate(SIZES)
     assert len(sizes) > 100
     assert [each for each in sizes if each[0] < 11] == []
@@ -154,6 +157,40 @@ def test_a_pipeline_is_hidden_and_shown_again(page) -> None:
     page.keyboard.press("Enter")  # the button has the focus
     assert button.get_attribute("aria-pressed") == "true"
     assert (shown.count(), points.count()) == (6, 4)
+
+
+def test_a_double_click_shows_one_alone_and_then_all(page) -> None:
+    figure, beside = chart(page, "Over time"), chart(page, "Value against cost")
+    shown, points = figure.locator(".scatterlayer .trace"), beside.locator(".scatterlayer .trace")
+    button = figure.get_by_role("button", name="ratio=0.25")
+    button.dblclick()
+    pressed = figure.locator(".legend button[aria-pressed=true]")
+    assert pressed.all_text_contents() == button.all_text_contents()
+    assert (shown.count(), points.count()) == (2, 2)  # line and band; its point and the front
+    button.dblclick()
+    assert pressed.count() == 3
+    assert (shown.count(), points.count()) == (6, 4)
+
+
+def test_no_other_script_runs_and_nothing_is_loaded(report: ReportResult, pages) -> None:
+    opened, _ = open_page(report, pages, width=1280)
+    opened.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "window.injected = 1";
+          document.body.append(script);
+        }"""
+    )
+    assert opened.evaluate("window.injected") is None
+    asked = "fetch('data:text/plain,x').then(() => 'loaded', () => 'refused')"
+    assert opened.evaluate(asked) == "refused"
+    opened.close()
+
+
+def test_charts_can_be_read_by_screen_readers(page) -> None:
+    for title in ("Over time", "Evaluation matrix"):
+        plot = page.get_by_role("group", name=title, exact=True)
+        assert plot.get_by_text("Stream time" if title == "Over time" else "Model, by its last arrival").count() == 1
 
 
 def test_a_table_sorts_by_mouse_and_keyboard(page) -> None:

@@ -33,7 +33,7 @@ def render(title: str, sections: Sequence[Section], *, folder: Path, notes: Sequ
     from plotly.offline import get_plotlyjs
 
     scripts = [get_plotlyjs(), _resource("page.js")]
-    body = [f"<h1>{escape(title)}</h1>", *(_contents(sections) if len(sections) > 2 else ())]
+    body = [f"<h1>{escape(title)}</h1>", *(_contents(sections, notes) if len(sections) > 2 else ())]
     for number, section in enumerate(sections):
         body += _section(section, number, folder)
     if notes:
@@ -62,8 +62,9 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data: blob:"
 
 
-def _contents(sections: Sequence[Section]) -> list[str]:
-    items = (f"<li><a href='#s{number}'>{escape(each.title)}</a></li>" for number, each in enumerate(sections))
+def _contents(sections: Sequence[Section], notes: Sequence[str]) -> list[str]:
+    items = [f"<li><a href='#s{number}'>{escape(each.title)}</a></li>" for number, each in enumerate(sections)]
+    items += ["<li><a href='#notes'>Notes</a></li>"] if notes else []
     return ["<nav aria-label='Contents'><ul>", *items, "</ul></nav>"]
 
 
@@ -112,7 +113,7 @@ def _chart(chart: Chart, name: str, folder: Path) -> Iterator[str]:
     if len(chart.choices) > 1:
         options = "".join(f"<option>{escape(choice.name)}</option>" for choice in chart.choices)
         yield f"<label class='choose'>{escape(chart.choose)} <select autocomplete='off'>{options}</select></label>"
-    yield f"<div class='plot' role='img' aria-label='{title}. {caption}' style='min-height: {height}px'></div>"
+    yield f"<div class='plot' role='group' aria-label='{title}' style='min-height: {height}px'></div>"
     yield f"<noscript><p>{_NO_SCRIPT}</p></noscript>"
     yield f"<div class='legend' role='group' aria-label='{title}: what is shown'></div>"
     yield f"<figcaption>{caption} {''.join(_files(chart.choices, folder))}</figcaption>"
