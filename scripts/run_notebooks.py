@@ -20,7 +20,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 AT_ONCE = 2
@@ -30,15 +30,21 @@ _DURATION = re.compile(r"\b(done in) \d+:\d\d:\d\d")
 
 
 def execute(file: Path, *, write: bool) -> str:
-    """Execute one notebook in its folder, and return what went wrong, or nothing."""
+    """Execute one notebook in its folder, and return what went wrong, and in which cell, or nothing."""
     notebook = nbformat.read(file, as_version=4)
+    cells: list[int] = []
     client = NotebookClient(
-        notebook, timeout=600, record_timing=False, resources={"metadata": {"path": str(file.parent)}}
+        notebook,
+        timeout=600,
+        record_timing=False,
+        resources={"metadata": {"path": str(file.parent)}},
+        on_cell_execute=lambda cell, cell_index: cells.append(cell_index),
     )
     try:
         client.execute()
-    except CellExecutionError as error:
-        return str(error)
+    except (CellExecutionError, CellTimeoutError, RuntimeError) as error:  # of the last: a dead or mute kernel
+        where = f"cell {cells[-1]}" if cells else "before the first cell"
+        return f"{where}: {type(error).__name__}: {error}"
     if write:
         for cell in notebook.cells:
             cell.metadata.pop("execution", None)

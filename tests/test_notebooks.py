@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,26 +132,47 @@ def test_copies_leave_models_and_predictions_behind_and_replace_what_was_there(t
     assert {file.name for file in (out / "a").iterdir()} == {MANIFEST, "DONE", *(f"{name}.parquet" for name in TABLES)}
 
 
-FAILS = """{"cells": [{"cell_type": "code", "id": "a", "execution_count": null, "metadata": {}, "outputs": [],
+NOTEBOOK = """{"cells": [{"cell_type": "code", "id": "a", "execution_count": null, "metadata": {}, "outputs": [],
 "source": "%s"}], "metadata": {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}},
 "nbformat": 4, "nbformat_minor": 5}"""
 
 
 @pytest.mark.slow
-def test_a_failing_notebook_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+def test_what_is_stored_of_a_notebook_is_what_it_said_without_times(tmp_path: Path) -> None:
     run = load_script("run_notebooks").execute
-    good, bad = tmp_path / "good.ipynb", tmp_path / "bad.ipynb"
-    good.write_text(FAILS % "print('done in 0:00:07')")
-    bad.write_text(FAILS % "1 / 0")
-    before = bad.read_bytes()
-    assert "ZeroDivisionError" in run(bad, write=True)
-    assert bad.read_bytes() == before
+    good = tmp_path / "good.ipynb"
+    good.write_text(NOTEBOOK % "print('done in 0:00:07')")
     assert run(good, write=False) == ""
     assert code_cells(good)[0]["outputs"] == []
     assert run(good, write=True) == ""
     (cell,) = code_cells(good)
     assert "".join(cell["outputs"][0]["text"]) == "done in …\n"
     assert cell["metadata"] == {}
+
+
+@pytest.mark.slow
+def test_failing_notebooks_are_named_and_the_others_go_on(tmp_path: Path) -> None:
+    sources = {"dead": "import os; os._exit(1)", "bad": "1 / 0", "good": "print('fine')"}
+    files = {name: tmp_path / f"{name}.ipynb" for name in sources}
+    for name, file in files.items():
+        file.write_text(NOTEBOOK % sources[name])
+    before = {name: files[name].read_bytes() for name in ("dead", "bad")}
+    script = ROOT / "scripts" / "run_notebooks.py"
+    done = subprocess.run(
+        [sys.executable, script, "--write", *files.values()], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert {line.split(" in ")[0] for line in done.stdout.splitlines()} == {
+        "dead.ipynb: FAILED",
+        "bad.ipynb: FAILED",
+        "good.ipynb: done",
+    }
+    assert f"{files['dead']} failed:\ncell 0: DeadKernelError: " in done.stderr
+    assert f"{files['bad']} failed:\ncell 0: CellExecutionError: " in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert f"{files['good']} failed" not in done.stderr
+    assert {name: files[name].read_bytes() for name in before} == before
+    assert "".join(code_cells(files["good"])[0]["outputs"][0]["text"]) == "fine\n"
 
 
 def test_measured_times_are_left_out_of_what_is_stored() -> None:
