@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +52,25 @@ class Cohort:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Something that no cohort has.
+
+    Attributes:
+        source: What the dataset is called, as in ``Cohort``.
+        window_set: The name of the windows; None: it is about all of them.
+        text: What is missing, in words.
+    """
+
+    source: str
+    window_set: str | None
+    text: str
+
+    def is_about(self, cohort: Cohort) -> bool:
+        """Whether a reader of the cohort's comparison must know it."""
+        return self.source == cohort.source and self.window_set in (None, cohort.window_set)
+
+
+@dataclass(frozen=True)
 class _Group:
     """Runs with equal windows and equally defined metrics, before they are named."""
 
@@ -62,14 +81,15 @@ class _Group:
     run_ids: list[str]
 
 
-def cohorts(runs: Runs) -> tuple[list[Cohort], list[str]]:
+def cohorts(runs: Runs) -> tuple[list[Cohort], list[Missing]]:
     """Sort runs by dataset and by the windows that they were evaluated on.
 
     Returns:
-        The cohorts, and what is missing in them, in words: window sets that depend on each run's own triggers, and runs
-        that were not evaluated on windows of a name that others were.
+        The cohorts, and what is missing in them: window sets that depend on each run's own triggers, runs that were not
+        evaluated on windows of a name that others were, and runs that have no model.
     """
-    groups, notes = _groups(runs)
+    sources = _source_names(runs)
+    groups, missing = _groups(runs, sources)
     by_source: dict[str, list[str]] = {}
     for run_id, manifest in runs.manifests.items():
         by_source.setdefault(str(manifest["fingerprint"]), []).append(run_id)
@@ -77,7 +97,6 @@ def cohorts(runs: Runs) -> tuple[list[Cohort], list[str]]:
     for run_ids in by_source.values():
         labels = name_runs([runs.manifests[run_id] for run_id in run_ids], seeds=False)
         policies |= dict(zip(run_ids, labels, strict=True))
-    sources = _source_names(runs)
     made = [
         Cohort(
             dataset=name,
@@ -87,16 +106,26 @@ def cohorts(runs: Runs) -> tuple[list[Cohort], list[str]]:
         )
         for group, name in zip(groups, _dataset_names(runs, groups, sources), strict=True)
     ]
+    return made, list(dict.fromkeys([*missing, *_not_evaluated(runs, groups, by_source, sources)]))
+
+
+def _not_evaluated(
+    runs: Runs, groups: Sequence[_Group], by_source: Mapping[str, Sequence[str]], sources: Mapping[str, str]
+) -> Iterator[Missing]:
+    """Name the runs that lack windows of a name that others of their dataset have, and those without a model."""
     pairs = runs.evaluations[["run_id", "window_set"]].drop_duplicates()
     has = set(pairs.itertuples(index=False, name=None))
     evaluated = set(pairs["run_id"])
     for fingerprint, window_set in dict.fromkeys((group.fingerprint, group.window_set) for group in groups):
-        notes += [
-            f"{sources[fingerprint]}: {runs.names[run_id]} ({run_id}) was not evaluated on windows named {window_set}"
-            for run_id in by_source[fingerprint]
-            if run_id in evaluated and (run_id, window_set) not in has
-        ]
-    return made, list(dict.fromkeys(notes))
+        source = sources[fingerprint]
+        for run_id in by_source[fingerprint]:
+            if run_id in evaluated and (run_id, window_set) not in has:
+                what = f"{runs.names[run_id]} ({run_id}) was not evaluated on windows named {window_set}"
+                yield Missing(source, window_set, f"{source}: {what}")
+    for fingerprint, run_ids in by_source.items():
+        for run_id in run_ids:
+            if run_id not in evaluated:
+                yield Missing(sources[fingerprint], None, f"{runs.names[run_id]} ({run_id}) has no model")
 
 
 def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd.DataFrame, list[str]]:
@@ -236,25 +265,26 @@ class _Notes:
         return f", {'; '.join(words)}"
 
 
-def _groups(runs: Runs) -> tuple[list[_Group], list[str]]:
+def _groups(runs: Runs, sources: Mapping[str, str]) -> tuple[list[_Group], list[Missing]]:
     """Put runs with equal windows and metrics together; of windows that are a run's own only a note remains."""
     found: dict[_Key, list[str]] = {}
-    notes: list[str] = []
+    missing: list[Missing] = []
     for (run_id, window_set), rows in runs.evaluations.groupby(["run_id", "window_set"], sort=False):
-        kind = _windows_config(runs.manifests[str(run_id)], str(window_set)).get("kind")
+        manifest = runs.manifests[str(run_id)]
+        kind = _windows_config(manifest, str(window_set)).get("kind")
         if kind in _OWN_WINDOWS:
-            notes.append(
+            text = (
                 f"{window_set}: windows of kind {kind} depend on the triggers of each run: evaluate on a set of "
                 "kind sliced, sliding or static to compare"
             )
+            missing.append(Missing(sources[str(manifest["fingerprint"])], str(window_set), text))
             continue
         windows = rows[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id")
         signature = tuple(windows.itertuples(index=False, name=None))
-        manifest = runs.manifests[str(run_id)]
         definitions = tuple(_definitions(manifest, set(rows["metric"])).items())
         key = (str(manifest["fingerprint"]), str(window_set), signature, definitions)
         found.setdefault(key, []).append(str(run_id))
-    return [_Group(*key, run_ids) for key, run_ids in found.items()], notes
+    return [_Group(*key, run_ids) for key, run_ids in found.items()], missing
 
 
 def _windows_config(manifest: Mapping[str, Any], window_set: str) -> Mapping[str, Any]:

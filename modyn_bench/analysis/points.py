@@ -35,15 +35,17 @@ def points(
 
     Returns:
         One row per run, as ``compare_runs`` returns it: policy, seed, value, coverage, num_triggers (counted from the
-        first common window on), sample_passes, seconds, num_windows and more; and what had to be left out, in words.
+        first common window on), sample_passes, seconds, num_windows and more; and what had to be left out, in words:
+        runs of the dataset without a model or these windows, and those that were set aside.
 
     Raises:
         RequestError: If there are no such windows, several of them, several datasets, or no such metric, variant or
             aggregate.
     """
-    found = [cohort for cohort in cohorts(runs)[0] if window_set in (None, cohort.window_set)]
+    made, missing = cohorts(runs)
+    found = [cohort for cohort in made if window_set in (None, cohort.window_set)]
     if len(found) != 1:
-        there = ", ".join(f"{cohort.dataset}: {cohort.window_set}" for cohort in cohorts(runs)[0]) or "none"
+        there = ", ".join(f"{cohort.dataset}: {cohort.window_set}" for cohort in made) or "none"
         raise RequestError(
             f"window_set={window_set!r} must name one set of windows of one dataset; there is {there}: load runs "
             "of one dataset, evaluated on the same windows, and name the set"
@@ -55,4 +57,5 @@ def points(
         if value not in present:
             raise RequestError(f"there is no {column} {value!r} in these runs; there is {', '.join(present)}")
         composite = composite[composite[column] == value]
-    return compare_runs(replace(runs, composite=composite), found[0], min_coverage=min_coverage)
+    rows, notes = compare_runs(replace(runs, composite=composite), found[0], min_coverage=min_coverage)
+    return rows, [*(entry.text for entry in missing if entry.is_about(found[0])), *notes]

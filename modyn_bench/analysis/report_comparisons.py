@@ -87,12 +87,9 @@ def compare_paths(
         if evaluation is not None:
             _check_evaluation(load_runs(paths), evaluation)
         raise RequestError(_nothing("there is no finished run", [f"{entry.path}: {entry.reason}" for entry in skipped]))
-    groups, notes = cohorts(runs)
+    groups, missing = cohorts(runs)
     compared = [compare_runs(runs, cohort, min_coverage=min_coverage) for cohort in groups]
-    notes += [note for _, more in compared for note in more]
-    evaluated = set(runs.evaluations["run_id"])
-    notes += [f"{runs.names[run_id]} ({run_id}) has no model" for run_id in runs.names if run_id not in evaluated]
-    notes = list(dict.fromkeys(notes))
+    notes = list(dict.fromkeys([*(entry.text for entry in missing), *(note for _, more in compared for note in more)]))
     kept = [(cohort, rows) for cohort, (rows, _) in zip(groups, compared, strict=True) if len(rows)]
     if not kept:
         raise RequestError(_nothing("the runs have nothing that can be compared", notes))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import synthetic_runs as synthetic
 
 from modyn_bench.analysis.points import points
 from modyn_bench.errors import RequestError
-from modyn_bench.runs.load import Runs
+from modyn_bench.runs.load import Runs, load_runs
 
 
 @pytest.mark.parametrize("variant", ["currently_active", "currently_trained"])
@@ -46,6 +49,34 @@ def test_what_covers_too_little_is_set_aside_by_name(runs: Runs) -> None:
     assert set(rows["run_id"]) == set(coverage[coverage == most].index)
     assert len(left_out) == (coverage < most).sum() > 0
     assert all("is set aside" in text for text in left_out)
+
+
+def test_runs_without_a_model_or_these_windows_are_named_and_others_are_not(tmp_path: Path) -> None:
+    write = partial(synthetic.write_run, tmp_path, num_models=5, num_windows=12)
+    compared, elsewhere, untrained = (write(seed=seed).name for seed in (0, 1, 2))
+    frames = {name: pd.read_parquet(tmp_path / name / "evaluations.parquet") for name in (elsewhere, untrained)}
+    synthetic.replace(tmp_path / elsewhere, evaluations=frames[elsewhere].assign(window_set="monthly"))
+    synthetic.replace(tmp_path / untrained, evaluations=frames[untrained].iloc[:0])
+    other = write(seed=3, fingerprint="beef")  # of another dataset, on windows of another name, and not asked for
+    frame = pd.read_parquet(other / "evaluations.parquet")
+    synthetic.replace(other, evaluations=frame.assign(window_set="weekly"))
+    runs = load_runs(tmp_path)
+    rows, left_out = points(runs, metric="accuracy", variant="currently_active", window_set="sliced")
+    assert list(rows["run_id"]) == [compared]
+    assert left_out == [
+        f"arxiv data=f00d: {runs.names[elsewhere]} ({elsewhere}) was not evaluated on windows named sliced",
+        f"{runs.names[untrained]} ({untrained}) has no model",
+    ]
+
+
+def test_runs_whose_windows_are_their_own_are_told_of(tmp_path: Path) -> None:
+    evaluation = {"metrics": ["accuracy"], "windows": {"sliced": {"kind": "between_triggers"}}}
+    kept = synthetic.write_run(tmp_path, seed=0).name
+    synthetic.write_run(tmp_path, seed=1, config={"evaluation": evaluation})
+    rows, left_out = points(load_runs(tmp_path), metric="accuracy", variant="currently_active")
+    assert list(rows["run_id"]) == [kept]
+    assert len(left_out) == 1
+    assert left_out[0].startswith("sliced: windows of kind between_triggers depend on the triggers of each run")
 
 
 def test_wrong_requests_are_answered(runs: Runs) -> None:
