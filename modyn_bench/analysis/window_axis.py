@@ -38,15 +38,14 @@ class WindowAxis:
     @classmethod
     def of(cls, windows: pd.DataFrame) -> WindowAxis:
         """Lay out windows, which are sorted by anchor."""
-        starts, ends, anchors = (style.dates(windows[name]) for name in ("window_start", "window_end", "anchor"))
+        starts, ends = (style.dates(windows[name]) for name in ("window_start", "window_end"))
         if np.all(starts[1:] >= ends[:-1]):  # disjoint: as they are, with the gaps between them
             edges = np.unique(np.concatenate([starts, ends]))
             return cls(edges, np.searchsorted(edges, starts), is_time=True)
-        if np.all(np.diff(anchors) > 0) and np.allclose(
-            ends - starts, ends[0] - starts[0]
-        ):  # sliding: at their anchors
-            middles = (anchors[1:] + anchors[:-1]) / 2
-            edges = np.concatenate([[2 * anchors[0] - middles[0]], middles, [2 * anchors[-1] - middles[-1]]])
+        middles = (starts + ends) / 2  # not anchors, which may lie at the windows' starts
+        if np.all(np.diff(middles) > 0) and np.allclose(ends - starts, ends[0] - starts[0]):  # sliding
+            between = (middles[1:] + middles[:-1]) / 2
+            edges = np.concatenate([[2 * middles[0] - between[0]], between, [2 * middles[-1] - between[-1]]])
             return cls(edges, np.arange(len(windows)), is_time=True)
         edges = np.arange(len(windows) + 1, dtype=np.float64) - 0.5
         return cls(edges, np.arange(len(windows)), is_time=False)

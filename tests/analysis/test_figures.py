@@ -79,14 +79,17 @@ class TestHeatmap:
             maps[metric] = next(item for item in ax.collections if isinstance(item, QuadMesh)).get_cmap()
         assert to_hex(maps["accuracy"](1.0)) == to_hex(maps["loss"](0.0))
 
-    def test_overlapping_windows_stand_side_by_side_at_their_anchors(self) -> None:
+    @pytest.mark.parametrize("anchor", ["window_start", "center"])
+    def test_overlapping_windows_stand_side_by_side_at_their_middles(self, anchor: str) -> None:
         sliding = EVALUATIONS.assign(window_end=lambda rows: rows["window_end"] + synthetic.YEAR)
-        ax = evaluation_heatmap(sliding, MODELS)
+        middles = (sliding["window_start"] + sliding["window_end"]) // 2
+        ax = evaluation_heatmap(sliding.assign(anchor=sliding.get(anchor, middles)), MODELS)
         assert mesh_of(ax).shape == (5, 12)
         edges = next(item for item in ax.collections if isinstance(item, QuadMesh)).get_coordinates()[0, :, 0]
-        anchors = np.sort(sliding["anchor"].unique()) / 86_400
-        assert np.all(edges[:-1] < anchors)
-        assert np.all(anchors < edges[1:])
+        shown = np.sort(middles.unique()) / 86_400
+        np.testing.assert_allclose(edges[1:-1], (shown[1:] + shown[:-1]) / 2, atol=1e-4)  # days
+        assert edges[0] < shown[0]
+        assert shown[-1] < edges[-1]
 
     def test_gaps_between_windows_stay_gaps(self) -> None:
         holes = EVALUATIONS[~EVALUATIONS["window_id"].isin([3, 4])]
