@@ -91,7 +91,7 @@ def _table(table: Table, folder: Path) -> Iterator[str]:
     label = escape(table.title or "Table")
     yield f"<div class='scroll' tabindex='0' role='region' aria-label='{label}'><table class='sortable'><thead><tr>"
     for name in table.header:
-        yield f"<th scope='col' aria-sort='none'><button type='button'>{escape(name)}</button></th>"
+        yield f"<th scope='col' aria-sort='none'><button type='button'>{_breakable(name)}</button></th>"
     yield "</tr></thead><tbody>"
     for first, *cells in table.rows:
         others = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
