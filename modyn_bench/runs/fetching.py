@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.runs.copies import COPIED, COPY, NO_COPY
 from modyn_bench.runs.manifest import DONE, MANIFEST
+from modyn_bench.runs.wandb_errors import wandb_errors
 
 if TYPE_CHECKING:
     import wandb
@@ -133,17 +134,15 @@ def _connect() -> wandb.Api:
             f"W&B wants a login ({error}): run `wandb login`, or set WANDB_API_KEY; runs that were logged offline are "
             "read without one, from their folders wandb/offline-run-*"
         ) from None
-    except wandb.Error as error:
+    except wandb_errors() as error:
         raise _unreachable(error) from None
 
 
 def _list_runs(api: wandb.Api, address: Address) -> list[Any]:
-    import wandb
-
     project = f"{address.entity}/{address.project}"
     try:
         runs = list(api.runs(project, filters=address.filters))
-    except (wandb.Error, ValueError) as error:
+    except wandb_errors() as error:
         if "could not find project" in str(error).lower():
             raise RequestError(
                 f"{address}: there is no project {project} in W&B, or this login may not read it; the address of its "
@@ -172,8 +171,6 @@ def _fetch(run: Any, cache: Path) -> Path:  # noqa: ANN401
     folder = cache / run_id / COPY
     if (folder / DONE).is_file():
         return folder
-    import wandb
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
     try:
@@ -181,7 +178,7 @@ def _fetch(run: Any, cache: Path) -> Path:  # noqa: ANN401
             raise RunError(NO_COPY)
         shutil.rmtree(folder, ignore_errors=True)
         (staging / COPY).rename(folder)
-    except (wandb.Error, OSError, ValueError) as error:
+    except wandb_errors() as error:
         if (folder / DONE).is_file():  # another process was faster
             return folder
         raise RunError(f"its results could not be downloaded ({error}): try again") from None

@@ -17,6 +17,7 @@ from modyn_bench.evaluation.costs import STAGES
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.load import Runs
 from modyn_bench.runs.naming import differing_keys
+from modyn_bench.runs.wandb_errors import wandb_errors
 from modyn_bench.timespan import SECONDS_PER_UNIT
 
 if TYPE_CHECKING:
@@ -105,13 +106,10 @@ def save_workspace(workspace: ws.Workspace) -> str:
     Raises:
         RunError: If the server cannot be asked, or refuses.
     """
-    import wandb
-    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-
     try:
         workspace.save()  # type: ignore[no-untyped-call]
         return str(workspace.url)
-    except (wandb.Error, WandbApiFailedError, ValueError, TypeError, KeyError) as error:
+    except (*wandb_errors(), TypeError, KeyError) as error:
         raise RunError(f"the workspace could not be saved ({error}): may this login write to the project?") from error
 
 

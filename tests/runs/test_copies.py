@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -236,6 +237,31 @@ def test_what_the_server_lacks_or_cuts_off_is_skipped_by_name(server: Server):
     assert skipped[f"{ALL}/of-another-program"] == NO_COPY
     done[1].sizes.clear()
     assert len(load_runs(ALL)) == 1  # nothing half-downloaded was kept
+
+
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_run_whose_files_the_server_refuses_is_skipped_alone(server: Server, page: int):
+    refused = next(run for run in server.runs if f"{COPY}/DONE" in run.files)
+
+    def refuses(query: str, variables: dict[str, Any]) -> bool:
+        return "query RunFiles(" in query and variables["name"] == refused.id and bool(variables["fileCursor"]) == page
+
+    server.refuses = refuses
+    loaded = load_runs(ALL)
+    assert len(loaded) == 1
+    (skipped,) = loaded.skipped
+    assert str(skipped.path) == f"{ALL}/{refused.id}"
+    assert "could not be downloaded" in skipped.reason
+    assert "permission denied" in skipped.reason
+
+
+@pytest.mark.parametrize("page", [0, 1])
+def test_a_list_of_runs_that_the_server_refuses_is_told(server: Server, page: int, capsys: pytest.CaptureFixture[str]):
+    server.refuses = lambda query, variables: "query Runs(" in query and bool(variables["cursor"]) == page
+    with pytest.raises(RunError, match=r"W&B's server could not be asked \(.*permission denied"):
+        load_runs(ALL)
+    assert main(["runs", f"root={ALL}"]) == 1
+    assert "permission denied" in capsys.readouterr().err
 
 
 def test_no_name_from_the_server_leads_out_of_the_cache(server: Server, tmp_path: Path):

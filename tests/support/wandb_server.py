@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,6 +45,8 @@ class Server:
     runs: list[ServedRun] = field(default_factory=list)
     views: list[dict[str, Any]] = field(default_factory=list)
     downloads: list[str] = field(default_factory=list)
+    refuses: Callable[[str, dict[str, Any]], bool] = lambda query, variables: False
+    """Whether a query, by its text and variables, is refused as one that this login may not ask."""
 
     def answer(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
         if "upsertBucket(" in query:
@@ -140,9 +142,10 @@ def serving() -> Iterator[Server]:
             asked = json.loads(body)
             if "createArtifact(" in asked["query"]:  # W&B's tables are artifacts, too; this server has none
                 return self._reply(400, b'{"errors": [{"message": "no artifacts here"}]}')
-            return self._reply(
-                200, json.dumps({"data": served.answer(asked["query"], asked.get("variables") or {})}).encode()
-            )
+            variables = asked.get("variables") or {}
+            if served.refuses(asked["query"], variables):
+                return self._reply(403, b'{"errors": [{"message": "permission denied"}]}')
+            return self._reply(200, json.dumps({"data": served.answer(asked["query"], variables)}).encode())
 
         def do_PUT(self) -> None:
             _, _, run, *name = unquote(self.path).split("/")
