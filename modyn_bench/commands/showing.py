@@ -11,7 +11,7 @@ from modyn_bench.errors import RequestError
 if TYPE_CHECKING:
     from modyn_bench.data.store import Column, SampleStore
     from modyn_bench.preflight import Job
-    from modyn_bench.runs.listing import RunSummary
+    from modyn_bench.runs.listing import RunSummary, Skipped
 
 
 def show_configs(jobs: Sequence[Job]) -> None:
@@ -89,7 +89,7 @@ def workspace(project: str, name: str) -> None:
         raise RequestError(f"{project}: a workspace shows a whole project; write ENTITY/PROJECT")
     check_installed()
     loaded = load_runs(str(address))
-    left_out = [f"left out  {entry.path}: {entry.reason}" for entry in (*loaded.skipped, *loaded.unfinished)]
+    left_out = [_left_out(entry) for entry in (*loaded.skipped, *loaded.unfinished)]
     if not len(loaded):
         raise RequestError("\n".join([f"{address} has no finished run to compare", *left_out]))
     built = build_workspace(address.entity, address.project, name, Shown.of(loaded))
@@ -97,7 +97,7 @@ def workspace(project: str, name: str) -> None:
 
 
 def runs(override: str) -> None:
-    """Print a table of the runs in a root.
+    """Print a table of the runs in a root, and what is left out of it.
 
     Args:
         override: ``root=DIR``, as ``run`` takes it; the name of a folder that exists needs no quotes. Or
@@ -110,9 +110,7 @@ def runs(override: str) -> None:
     from modyn_bench.runs.fetching import is_address
 
     if is_address(address := override.removeprefix("root=")):
-        from modyn_bench.runs.listing import list_runs
-
-        print(describe_runs(list_runs(address)))
+        _print_runs(address)
         return
     root = Path(override.removeprefix("root="))
     if override == "root=" or not root.is_dir():
@@ -121,9 +119,22 @@ def runs(override: str) -> None:
         root = Path(check_jobs([override])[0].config["root"])
     if not root.is_dir():
         raise RequestError(f"root={root} is no folder; the runs of a command go to its root, by default outputs")
+    _print_runs(root)
+
+
+def _print_runs(root: str | Path) -> None:
+    """Print the runs in a root, and what else is there."""
     from modyn_bench.runs.listing import list_runs
 
-    print(describe_runs(list_runs(root)) or f"There are no runs in {root}.")
+    summaries, skipped = list_runs(root)
+    print(describe_runs(summaries) or f"There are no runs in {root}.")
+    left_out = [_left_out(entry) for entry in skipped if entry.path != root]
+    if left_out:
+        print("", *left_out, sep="\n")
+
+
+def _left_out(entry: Skipped) -> str:
+    return f"left out  {entry.path}: {entry.reason}"
 
 
 def describe_store(store: SampleStore) -> str:

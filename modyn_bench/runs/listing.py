@@ -62,14 +62,15 @@ class RunSummary:
     value: float | None = None
 
 
-def list_runs(root: Paths) -> list[RunSummary]:
-    """List the runs in a root, or at the given paths, by id.
+def list_runs(root: Paths) -> tuple[list[RunSummary], list[Skipped]]:
+    """List the runs in a root, or at the given paths, by id; and what there is no run, or could not be downloaded.
 
     Raises:
         RequestError: If a path does not exist, or names no runs in W&B that this login may read.
         RunError: If W&B's server cannot be asked.
     """
-    return sorted((_summarise(path) for path in find_runs(root)[0]), key=lambda summary: (summary.run_id, summary.path))
+    found, skipped = find_runs(root)
+    return sorted(map(_summarise, found), key=lambda summary: (summary.run_id, summary.path)), skipped
 
 
 def find_runs(paths: Paths) -> tuple[list[Path], list[Skipped]]:

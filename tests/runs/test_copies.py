@@ -146,7 +146,7 @@ def test_runs_come_back_from_the_server_and_are_downloaded_once(made: Path, serv
     assert first.count(f"{COPY}/manifest.json") == 3
     assert_same(load_runs(ALL), load_runs(made / "out"))
     assert server.downloads[len(first) :] == [f"{COPY}/manifest.json"]  # of the run that may have gone on
-    assert {summary.status for summary in list_runs(ALL)} == {"done", "unfinished"}
+    assert {summary.status for summary in list_runs(ALL)[0]} == {"done", "unfinished"}
 
 
 def test_what_wandb_sync_uploads_is_read_back(made: Path, copied: Path, server: Server, tmp_path: Path):
@@ -191,6 +191,11 @@ def test_the_commands_read_from_the_server(server: Server, tmp_path: Path, capsy
     assert "num_samples=24" in capsys.readouterr().out
     assert main(["runs", f"root={ALL}/group=of 16"]) == 0
     assert "amount" in capsys.readouterr().out
+    server.runs.append(ServedRun("other", {"output.log": b""}))
+    assert main(["runs", f"root={ALL}"]) == 0
+    assert f"left out  {ALL}/other: {NO_COPY}" in capsys.readouterr().out.splitlines()
+    assert main(["runs", f"root={ALL}/other"]) == 0
+    assert capsys.readouterr().out == f"There are no runs in {ALL}/other.\n\nleft out  {ALL}/other: {NO_COPY}\n"
     assert main(["report", f"{ALL}x"]) == 2
     assert "there is no project" in capsys.readouterr().err
 

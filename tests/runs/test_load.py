@@ -192,7 +192,7 @@ def test_loading_needs_no_torch(root):
 
 
 def test_the_list_of_runs(root):
-    listed = {(item.status, item.seed, item.trigger, item.selector): item for item in list_runs(root)}
+    listed = {(item.status, item.seed, item.trigger, item.selector): item for item in list_runs(root)[0]}
     assert set(listed) == {
         ("done", 0, "time", "new_data"),
         ("done", 0, "time", "uniform"),
@@ -208,18 +208,18 @@ def test_the_list_of_runs(root):
 
 def test_the_list_tells_locked_and_corrupt_runs(tmp_path):
     with open_run(tmp_path) as run:
-        (item,) = list_runs(tmp_path)
+        ((item,), _) = list_runs(tmp_path)
         assert item.status == "locked"
         assert item.detail.startswith(f"process {os.getpid()} on ")
         assert "run by" in load_runs(tmp_path).unfinished[0].reason
         complete(run, 2)
     (run.path / "triggers" / "00001" / "states.json").unlink()
-    (item,) = list_runs(tmp_path)
+    ((item,), _) = list_runs(tmp_path)
     assert item.status == "corrupt"
     assert "00001/states.json is missing" in item.detail
     assert item.trigger == "time"
     (run.path / "manifest.json").write_text("{")
-    (item,) = list_runs(tmp_path)
+    ((item,), _) = list_runs(tmp_path)
     assert (item.status, item.run_id, item.trigger) == ("corrupt", run.path.name, None)
 
 
