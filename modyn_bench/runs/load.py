@@ -81,11 +81,21 @@ class Runs:
 
 @dataclass(frozen=True)
 class _Done:
-    """A finished run, before its tables are read."""
+    """A place where a finished run is, before its tables are read."""
 
     path: Path
     manifest: dict[str, Any]
     evaluations: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A finished run with the tables of one of its evaluations, which the manifest's configuration is that of."""
+
+    place: _Done
+    evaluation: str
+    manifest: dict[str, Any]
+    tables: dict[str, pa.Table]
 
 
 def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
@@ -106,38 +116,65 @@ def load_runs(paths: Paths, *, evaluation: str | None = None) -> Runs:
         RunError: If W&B's server cannot be asked.
     """
     found, skipped = find_runs(paths)
+    done, unfinished, unread = _sort(found)
+    skipped += unread
+    loaded: dict[str, _Loaded] = {}
+    for run, places in done.items():
+        having = [place for place in places if evaluation is None or evaluation in place.evaluations]
+        if not having:
+            others = [place for each in done.values() for place in each]
+            skipped.append(Skipped(places[0].path, _lacks(str(evaluation), places[0], others)))
+            continue
+        taken, damages = _first_readable(having, evaluation)
+        skipped += damages
+        if taken is None:
+            continue
+        loaded[run] = taken
+        known = {taken.place.path, *(entry.path for entry in damages)}
+        skipped += [
+            Skipped(place.path, f"it is a copy of {taken.place.path}") for place in places if place.path not in known
+        ]
+    return _as_frames(loaded, unfinished, skipped)
+
+
+def _sort(found: Iterable[Path]) -> tuple[dict[str, list[_Done]], list[Skipped], list[Skipped]]:
+    """Return where each finished run is, run directories before copies; unfinished runs; and what cannot be read."""
+    done: dict[str, list[_Done]] = {}
     unfinished: list[Skipped] = []
-    done: dict[str, _Done] = {}
+    unread: list[Skipped] = []
     for path in found:
         try:
             manifest = read_manifest(path)
-            run = str(manifest["run_id"])
-            if not (path / DONE).exists():
-                unfinished.append(Skipped(path, _why_unfinished(path)))
-            elif run in done:
-                skipped.append(Skipped(path, f"it is a copy of {done[run].path}"))
+            if (path / DONE).exists():
+                place = _Done(path, manifest, evaluations_of(path, manifest))
+                done.setdefault(str(manifest["run_id"]), []).append(place)
             else:
-                done[run] = _Done(path, manifest, evaluations_of(path, manifest))
+                unfinished.append(Skipped(path, _why_unfinished(path)))
         except RunError as error:
-            skipped.append(Skipped(path, str(error)))
-    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]] = {}
-    beside: dict[str, dict[str, dict[str, Any]]] = {}
-    for run, entry in done.items():
-        if evaluation is not None and evaluation not in entry.evaluations:
-            skipped.append(Skipped(entry.path, _lacks(evaluation, entry, done.values())))
-            continue
-        taken = evaluation or next(iter(entry.evaluations))
+            unread.append(Skipped(path, str(error)))
+    return (
+        {run: sorted(places, key=lambda place: is_copy(place.path)) for run, places in done.items()},
+        unfinished,
+        unread,
+    )
+
+
+def _first_readable(places: Iterable[_Done], evaluation: str | None) -> tuple[_Loaded | None, list[Skipped]]:
+    """Read a run's tables from the first of its places where they are whole; return also those where they are not."""
+    damages: list[Skipped] = []
+    for place in places:
         try:
-            config = {**entry.manifest["config"], "evaluation": config_of(entry.evaluations[taken], entry.manifest)}
-            tables = _read_tables(entry.path, entry.evaluations[taken], run)
+            return _read(place, evaluation or next(iter(place.evaluations))), damages
         except RunError as error:
-            skipped.append(Skipped(entry.path, str(error)))
-            continue
-        loaded[run] = entry.path, {**entry.manifest, "config": config}, tables
-        for other, folder in entry.evaluations.items():
-            if other != taken:
-                beside.setdefault(other, {})[run] = told_config(folder, entry.manifest)
-    return _as_frames(loaded, beside, unfinished, skipped)
+            damages.append(Skipped(place.path, str(error)))
+    return None, damages
+
+
+def _read(place: _Done, evaluation: str) -> _Loaded:
+    folder = place.evaluations[evaluation]
+    config = {**place.manifest["config"], "evaluation": config_of(folder, place.manifest)}
+    tables = _read_tables(place.path, folder, str(place.manifest["run_id"]))
+    return _Loaded(place, evaluation, {**place.manifest, "config": config}, tables)
 
 
 def _why_unfinished(path: Path) -> str:
@@ -159,19 +196,15 @@ def _lacks(evaluation: str, entry: _Done, others: Iterable[_Done]) -> str:
     return f"it has no evaluation {evaluation}"
 
 
-def _as_frames(
-    loaded: dict[str, tuple[Path, dict[str, Any], dict[str, pa.Table]]],
-    beside: dict[str, dict[str, dict[str, Any]]],
-    unfinished: list[Skipped],
-    skipped: list[Skipped],
-) -> Runs:
-    manifests = {run: manifest for run, (_, manifest, _) in loaded.items()}
+def _as_frames(loaded: dict[str, _Loaded], unfinished: list[Skipped], skipped: list[Skipped]) -> Runs:
+    manifests = {run: entry.manifest for run, entry in loaded.items()}
     names = dict(zip(loaded, name_runs(list(manifests.values())), strict=True))
     policies = dict(zip(loaded, name_runs(list(manifests.values()), seeds=False), strict=True))
-    frames = {name: _frame(name, [tables[name] for _, _, tables in loaded.values()]) for name in TABLES}
+    frames = {name: _frame(name, [entry.tables[name] for entry in loaded.values()]) for name in TABLES}
+    beside = _beside(loaded)
     return Runs(
         **frames,
-        configs=_configs([(path, manifest) for path, manifest, _ in loaded.values()], names, policies),
+        configs=_configs([(entry.place.path, entry.manifest) for entry in loaded.values()], names, policies),
         names=names,
         policies=policies,
         manifests=manifests,
@@ -179,6 +212,16 @@ def _as_frames(
         unfinished=tuple(unfinished),
         skipped=tuple(skipped),
     )
+
+
+def _beside(loaded: dict[str, _Loaded]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what the evaluations that were not loaded were asked for, by evaluation and run."""
+    beside: dict[str, dict[str, dict[str, Any]]] = {}
+    for run, entry in loaded.items():
+        for other, folder in entry.place.evaluations.items():
+            if other != entry.evaluation:
+                beside.setdefault(other, {})[run] = told_config(folder, entry.place.manifest)
+    return beside
 
 
 def _read_tables(path: Path, evaluated: Path, run: str) -> dict[str, pa.Table]:

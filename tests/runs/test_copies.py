@@ -109,6 +109,27 @@ def test_single_folders_are_read_and_a_run_counts_once(made: Path, copied: Path)
     assert sum("it is a copy of" in entry.reason for entry in both.skipped) == 2
 
 
+@pytest.mark.parametrize("damage", ["manifest.json", "stages.parquet"])
+@pytest.mark.parametrize("copy_first", [False, True])
+def test_a_damaged_place_of_a_run_gives_way_to_a_whole_one(
+    made: Path, copied: Path, tmp_path: Path, damage: str, copy_first: bool
+):
+    whole, run = load_runs(made / "out"), next((made / "out").glob("*-amount-*"))
+    (folder,) = copied.glob(f"offline-run-*-{run.name}-*")
+    damaged, copy = tmp_path / run.name, tmp_path / "copied" / folder.name
+    for source, place in ((run, damaged), (folder, copy)):
+        shutil.copytree(source, place, ignore=shutil.ignore_patterns("wandb"))
+    order = [copy, damaged] if copy_first else [damaged, copy]
+    assert load_runs(order).configs["path"].tolist() == [str(damaged)]  # a run directory goes before a copy
+    (damaged / damage).write_bytes(b"cut")
+    loaded = load_runs(order)
+    assert loaded.configs["path"].tolist() == [str(copy / "files" / COPY)]
+    assert [(entry.path, damage in entry.reason) for entry in loaded.skipped] == [(damaged, True)]
+    assert len(loaded.stages) == (whole.stages["run_id"] == run.name).sum()
+    (copy / "files" / COPY / "stages.parquet").unlink()
+    assert {entry.path for entry in load_runs(order).skipped} == {damaged, copy / "files" / COPY}
+
+
 def test_a_wandb_run_of_another_program_is_told(copied: Path, tmp_path: Path):
     folder = tmp_path / "offline-run-20260101_120000-other"
     (folder / "files").mkdir(parents=True)
