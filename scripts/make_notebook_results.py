@@ -13,10 +13,9 @@ import shutil
 from pathlib import Path
 
 from modyn_bench.cli import main as run_command
-from modyn_bench.runs.directory import DONE
+from modyn_bench.runs.copies import copy_results
 from modyn_bench.runs.listing import find_runs
-from modyn_bench.runs.manifest import MANIFEST
-from modyn_bench.runs.tables import TABLES
+from modyn_bench.runs.manifest import DONE
 
 TRIGGERING = (
     "time_1y,time_3y,time_5y,amount_1000,amount_2000,mmd_above_005,mmd_above_01,mmd_autodrift,top_2_below_40,"
@@ -51,11 +50,8 @@ def copy_tables(runs: Path, out: Path) -> list[Path]:
     for run in find_runs(runs)[0]:
         if not (run / DONE).exists():
             continue
-        copy = out / run.name
-        copy.mkdir(parents=True)
-        for name in (MANIFEST, DONE, *(f"{table}.parquet" for table in TABLES)):
-            shutil.copyfile(run / name, copy / name)
-        copies.append(copy)
+        copies.append(out / run.name)
+        copy_results(run, copies[-1])
     return copies
 
 

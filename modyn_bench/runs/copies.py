@@ -1,7 +1,7 @@
-"""A run's results as its W&B run holds them: the run directory's own files, byte for byte, in a folder among W&B's.
+"""Copies of a run's results, such as its W&B run holds: the run directory's own files, byte for byte.
 
-Of a run directory there are the manifest, from the start on, and when the run is finished the tables and ``DONE``. So
-a copy is read as a run directory is; what it lacks is what only resuming and evaluating need.
+Of a run directory there are the manifest, in W&B from the start on, and when the run is finished the tables and
+``DONE``. So a copy is read as a run directory is; what it lacks is what only resuming and evaluating need.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import shutil
 from pathlib import Path
 
 from modyn_bench.runs.manifest import DONE, MANIFEST
+from modyn_bench.runs.parts import TAIL, TRIGGERS
 from modyn_bench.runs.tables import TABLES
 
 COPY = "modyn_bench"
-"""The folder of the copy, among the files of a W&B run."""
+"""What the folder of the copy is called among the files of a W&B run."""
 
 COPIED = (MANIFEST, *(f"{name}.parquet" for name in TABLES), DONE)
 """The files of a finished run's copy; ``DONE`` is the last to be written."""
@@ -36,20 +37,23 @@ def copy_in(path: Path) -> Path:
 
 
 def is_copy(path: Path) -> bool:
-    """Say whether a run directory is the copy that a W&B run holds."""
-    return path.name == COPY
+    """Say whether a run directory is but a copy of one: without what was committed, though it is finished.
+
+    A copy of an unfinished run lacks what a run that has just begun lacks, too; only W&B makes such ones.
+    """
+    whole = (path / TRIGGERS).is_dir() or (path / TAIL).is_dir()
+    return not whole and ((path / DONE).is_file() or path.name == COPY)
 
 
-def copy_results(run: Path, files: Path, names: tuple[str, ...]) -> None:
-    """Copy some of a run directory's files among those of its W&B run.
+def copy_results(run: Path, folder: Path, names: tuple[str, ...] = COPIED) -> None:
+    """Copy some of a run directory's files.
 
     Args:
         run: The run directory.
-        files: The folder of the W&B run's files.
+        folder: Where to; it is made.
         names: Some of ``COPIED``. ``DONE`` need not be there yet: here it says that the tables are.
     """
-    folder = files / COPY
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if name == DONE:
             (folder / DONE).write_text(f"{run.name}\n")

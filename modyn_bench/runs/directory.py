@@ -20,15 +20,13 @@ from modyn_bench.runs.files import damaged, json_bytes, npz_bytes, read_npz, rep
 from modyn_bench.runs.identity import identity, run_id
 from modyn_bench.runs.lock import HOLDER_NAME, LOCK_NAME, RunLock
 from modyn_bench.runs.manifest import DONE, MANIFEST, new_manifest, read_manifest
-from modyn_bench.runs.parts import Part, PartWriter, Tail
+from modyn_bench.runs.parts import TAIL, TRIGGERS, Part, PartWriter, Tail
 from modyn_bench.runs.tables import derive
 from modyn_bench.types import IntArray, Predictions
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TRIGGERS = "triggers"
-TAIL = "tail"
 EVALUATIONS = "evaluations"
 TEST_SPLIT = "test_split.npz"
 _STAGING = ".tmp"
@@ -106,12 +104,12 @@ class RunDirectory:
 
         Raises:
             RunLocked: If another process has it open.
-            RunError: If it is no run directory, or is damaged; or if it is the copy that W&B has of one.
+            RunError: If it is no run directory, or is damaged; or if it is a copy of one's tables.
         """
         if is_copy(path):
             raise RunError(
-                f"{path} is what W&B holds of a run, its tables: for what needs predictions or models, name the "
-                "run directory itself"
+                f"{path} is a copy of a run, as W&B holds it: its tables alone; for what needs predictions or models, "
+                "name the run directory itself"
             )
         if not (path / MANIFEST).is_file():
             raise RunError(f"{path} is no run directory: there is no {MANIFEST} in it")

@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.runs.copies import NO_COPY, UNFINISHED, copy_in, is_copy, is_wandb_run
-from modyn_bench.runs.directory import TRIGGERS
 from modyn_bench.runs.fetching import Address, fetch_runs, is_address
 from modyn_bench.runs.files import read_json, read_table
 from modyn_bench.runs.identity import short_name
 from modyn_bench.runs.lock import locked_by
 from modyn_bench.runs.manifest import DONE, MANIFEST, read_manifest
-from modyn_bench.runs.parts import Part
+from modyn_bench.runs.parts import TRIGGERS, Part
 
 Paths = str | Path | Iterable[str | Path]
 """Run directories, what W&B keeps of a run on disk, folders of either, and runs in W&B (``wandb:ENTITY/PROJECT``)."""

@@ -187,7 +187,9 @@ def _why_unfinished(path: Path) -> str:
 def _lacks(evaluation: str, entry: _Done, others: Iterable[_Done]) -> str:
     """Say that a run lacks an evaluation, and how to make it where another run tells what it was asked for."""
     if is_copy(entry.path):
-        return f"it has no evaluation {evaluation}: W&B has the one that a run was made with; load its run directory"
+        return (
+            f"it has no evaluation {evaluation}: a copy has the one that its run was made with; load the run directory"
+        )
     for other in others:
         folder = other.evaluations.get(evaluation)
         if folder is not None and (wanted := told_config(folder, other.manifest)):

@@ -26,6 +26,8 @@ from modyn_bench.types import DecisionRecord, ModelRecord, Predictions, Selectio
 RECORD, STAGES, DECISIONS = "record.json", "stages.json", "decisions.json"
 SELECTION, PREDICTIONS, STATES, ARRAYS = "selection.parquet", "predictions.npz", "states.json", "states.npz"
 MODEL = "model"
+TRIGGERS, TAIL = "triggers", "tail"
+"""The folders of a run directory that hold its parts, and what came after the last one."""
 
 _PRUNED = ".pruned"  # what the folder of a model is called while it is deleted
 _PREDICTED = {

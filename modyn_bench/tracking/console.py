@@ -8,9 +8,8 @@ from typing import Any
 
 from modyn_bench.analysis.draw import figure_paths
 from modyn_bench.analysis.text import lay_out
-from modyn_bench.runs.directory import TRIGGERS
 from modyn_bench.runs.files import read_table
-from modyn_bench.runs.parts import MODEL
+from modyn_bench.runs.parts import MODEL, TRIGGERS
 from modyn_bench.timespan import format_time
 from modyn_bench.tracking.missing import Missing, missing_values
 from modyn_bench.tracking.silent import never_fired

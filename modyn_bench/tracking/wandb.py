@@ -198,7 +198,7 @@ class WandbObserver(Observer):
         """Put files of the run directory among those of the W&B run."""
         assert self._run is not None
         files = Path(self._run.dir)
-        copy_results(self._path, files, names)
+        copy_results(self._path, files / COPY, names)
         for name in names:
             self._run.save(str(files / COPY / name), base_path=str(files), policy="now")
 

@@ -21,7 +21,7 @@ from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
-from modyn_bench.runs.copies import COPIED, COPY, NO_COPY, UNFINISHED
+from modyn_bench.runs.copies import COPIED, COPY, NO_COPY, UNFINISHED, copy_results
 from modyn_bench.runs.fetching import Address, cache_folder
 from modyn_bench.runs.listing import list_runs
 from modyn_bench.runs.load import Runs, load_runs
@@ -151,11 +151,30 @@ def test_the_commands_read_folders_of_wandb(copied: Path, tmp_path: Path, capsys
     assert main(["report", str(copied), "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
     assert "num_samples=24" in out
-    assert "what W&B holds of a run" in out  # no test of the difference, which needs predictions
+    assert "as W&B holds it" in out  # no test of the difference, which needs predictions
     (folder, _) = [folder / "files" / COPY for folder in copied.glob("offline-run-*") if "amount" in folder.name]
     assert main(["evaluate", str(folder), "evaluation.metrics=[loss]"]) == 1
     assert "name the run directory itself" in capsys.readouterr().err
-    assert "has no evaluation abc: W&B has the one" in load_runs(copied, evaluation="abc").skipped[0].reason
+    assert "has no evaluation abc: a copy has the one" in load_runs(copied, evaluation="abc").skipped[0].reason
+
+
+def test_copies_under_the_name_of_their_run_are_told_as_copies(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runs = sorted((made / "out").glob("*-amount-*"))
+    for run in runs:
+        copy_results(run, tmp_path / run.name)
+    assert_same(load_runs(tmp_path), load_runs(made / "out"))
+    copies, originals = list_runs(tmp_path)[0], list_runs(runs)[0]
+    assert [(copy.status, copy.num_triggers, copy.value) for copy in copies] == [
+        (run.status, run.num_triggers, run.value) for run in originals
+    ]
+    assert all(copy.num_triggers > 1 for copy in copies)
+    assert main(["evaluate", str(tmp_path / runs[0].name), "evaluation.metrics=[loss]"]) == 1
+    told = capsys.readouterr().err
+    assert "is a copy of a run, as W&B holds it" in told
+    assert "damaged" not in told
+    assert {entry.path for entry in load_runs([tmp_path, *runs]).skipped} == {tmp_path / run.name for run in runs}
 
 
 def test_runs_come_back_from_the_server_and_are_downloaded_once(made: Path, server: Server):
