@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
+from filelock import FileLock
+
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.runs.copies import COPIED, COPY, NO_COPY
+from modyn_bench.runs.lock import LOCK_NAME
 from modyn_bench.runs.manifest import DONE, MANIFEST
 from modyn_bench.runs.wandb_errors import wandb_errors
 
@@ -27,6 +30,8 @@ SCHEME = "wandb:"
 _NAME = r"[^/\\#?%:=]+"  # what W&B allows in names, but for the sign that our syntax needs
 _ADDRESS = re.compile(rf"wandb:(?P<entity>{_NAME})/(?P<project>{_NAME})(/(group=(?P<group>.+)|(?P<run_id>{_NAME})))?")
 _NUM_THREADS = 8
+_STAGING = ".tmp"
+_PATIENCE_S = 600  # to wait for another process that downloads the same run
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,20 +176,33 @@ def _fetch(run: Any, cache: Path) -> Path:  # noqa: ANN401
     folder = cache / run_id / COPY
     if (folder / DONE).is_file():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
     try:
-        if not _download(run, staging / COPY):
-            raise RunError(NO_COPY)
-        shutil.rmtree(folder, ignore_errors=True)
-        (staging / COPY).rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / LOCK_NAME, timeout=_PATIENCE_S), _staging(folder.parent) as staging:
+            if (folder / DONE).is_file():  # another process had the lock, and fetched it
+                return folder
+            if not _download(run, staging / COPY):
+                raise RunError(NO_COPY)
+            folder.mkdir(exist_ok=True)
+            for name in COPIED:  # DONE last, and one by one: who reads an unfinished copy always has a manifest
+                if (staging / COPY / name).exists():
+                    (staging / COPY / name).replace(folder / name)
     except wandb_errors() as error:
-        if (folder / DONE).is_file():  # another process was faster
-            return folder
         raise RunError(f"its results could not be downloaded ({error}): try again") from None
+    return folder
+
+
+@contextmanager
+def _staging(home: Path) -> Iterator[Path]:
+    """Make a folder to download into, under the run's lock; what a killed process left of its own goes first."""
+    for leftover in home.glob(f"{_STAGING}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    staging = home / _STAGING
+    staging.mkdir()
+    try:
+        yield staging
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return folder
 
 
 def _download(run: Any, folder: Path) -> bool:  # noqa: ANN401

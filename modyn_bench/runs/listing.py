@@ -88,12 +88,13 @@ def find_runs(paths: Paths) -> tuple[list[Path], list[Skipped]]:
     """
     runs: dict[Path, None] = {}
     skipped: list[Skipped] = []
-    for path in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):
-        if is_address(path):
-            copies, missing = fetch_runs(Address.parse(str(path)))
+    for place in [paths] if isinstance(paths, (str, Path)) else paths:
+        if is_address(place):
+            copies, missing = fetch_runs(Address.parse(str(place)))
             runs.update(dict.fromkeys(copies))
             skipped += [Skipped(*entry) for entry in missing]
             continue
+        path = Path(place)
         if not path.exists():
             raise RequestError(f"{path} does not exist: name a root of runs, such as outputs, or a run directory in it")
         own = _look(path)
@@ -118,11 +119,12 @@ def _inside(path: Path) -> list[Path]:
 
 
 def _look(path: Path) -> Path | str:
-    """Return the run directory that a path stands for, or why it stands for none."""
+    """Return the run directory that a path, or the link ``latest-run``, stands for; or why it stands for none."""
+    path = path.resolve()
     if is_wandb_run(path):
-        return copy_in(path).resolve() if _no_run(copy_in(path)) is None else NO_COPY
+        return copy_in(path) if _no_run(copy_in(path)) is None else NO_COPY
     reason = _no_run(path)
-    return path.resolve() if reason is None else reason
+    return path if reason is None else reason
 
 
 def _no_run(path: Path) -> str | None:

@@ -106,10 +106,11 @@ def save_workspace(workspace: ws.Workspace) -> str:
     Raises:
         RunError: If the server cannot be asked, or refuses.
     """
+    failures: tuple[type[Exception], ...] = (*wandb_errors(), TypeError, KeyError)
     try:
         workspace.save()  # type: ignore[no-untyped-call]
         return str(workspace.url)
-    except (*wandb_errors(), TypeError, KeyError) as error:
+    except failures as error:
         raise RunError(f"the workspace could not be saved ({error}): may this login write to the project?") from error
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import wandb
+from filelock import FileLock
 from observed import drive
 from wandb_server import ENTITY, PROJECT, ServedRun, Server, files_of, log_in, serving
 
@@ -21,10 +22,12 @@ from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.jobs import run_job
 from modyn_bench.preflight import check_jobs
+from modyn_bench.runs import fetching
 from modyn_bench.runs.copies import COPIED, COPY, NO_COPY, UNFINISHED, copy_results
 from modyn_bench.runs.fetching import Address, cache_folder
 from modyn_bench.runs.listing import list_runs
 from modyn_bench.runs.load import Runs, load_runs
+from modyn_bench.runs.lock import LOCK_NAME
 from modyn_bench.runs.manifest import read_manifest
 from modyn_bench.runs.tables import TABLES
 from modyn_bench.tracking.wandb import WandbObserver
@@ -104,6 +107,9 @@ def test_a_copied_folder_of_wandb_holds_exactly_the_runs(made: Path, copied: Pat
 def test_single_folders_are_read_and_a_run_counts_once(made: Path, copied: Path):
     folders = sorted(copied.glob("offline-run-*"))
     assert_same(load_runs(folders), load_runs(made / "out"))
+    for name in ("latest-run", "latest-run/files/modyn_bench"):
+        (latest,) = load_runs(next((made / "out").glob("*-amount-*")) / "wandb" / name).names
+        assert "amount" in latest
     both = load_runs([made / "out", copied])
     assert len(both) == 2
     assert sum("it is a copy of" in entry.reason for entry in both.skipped) == 2
@@ -189,6 +195,34 @@ def test_runs_come_back_from_the_server_and_are_downloaded_once(made: Path, serv
     assert {summary.status for summary in list_runs(ALL)[0]} == {"done", "unfinished"}
 
 
+def test_processes_that_fetch_the_same_runs_do_not_disturb_each_other(made: Path, server: Server):
+    """Each run is downloaded by one of them; an unfinished one is read by all while it is fetched anew."""
+    code = (
+        f"from modyn_bench.runs.load import load_runs; runs = load_runs({ALL!r});"
+        "assert not runs.skipped, runs.skipped; print(len(runs), len(runs.unfinished))"
+    )
+    command = [sys.executable, "-c", code]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = [process.communicate(timeout=100) for process in processes]
+    assert [out for out, _ in answers] == ["2 1\n"] * 3, answers
+    assert server.downloads.count(f"{COPY}/evaluations.parquet") == 2
+    assert_same(load_runs(ALL), load_runs(made / "out"))
+
+
+def test_a_run_waits_for_the_process_that_fetches_it(server: Server, monkeypatch: pytest.MonkeyPatch):
+    (own,) = [run for run in server.runs if run.group == "of 16"]
+    home = cache_folder(server.url, Address(ENTITY, PROJECT)) / own.id
+    (home / ".tmp-of-a-killed-process" / COPY).mkdir(parents=True)
+    monkeypatch.setattr(fetching, "_PATIENCE_S", 0.1)
+    with FileLock(home / LOCK_NAME):
+        loaded = load_runs(ALL)
+    assert len(loaded) == 1
+    (skipped,) = loaded.skipped
+    assert (str(skipped.path), "could not be acquired" in skipped.reason) == (f"{ALL}/{own.id}", True)
+    assert len(load_runs(ALL)) == 2
+    assert {entry.name for entry in home.iterdir()} == {COPY, LOCK_NAME}
+
+
 def test_what_wandb_sync_uploads_is_read_back(made: Path, copied: Path, server: Server, tmp_path: Path):
     """The whole way round, with W&B's own commands: logged offline, uploaded, listed, downloaded."""
     expected, server.runs = {run.id: run for run in server.runs}, []
@@ -220,10 +254,13 @@ def test_a_run_that_is_logged_online_can_be_read_back(server: Server, tmp_path: 
 
 def test_one_run_or_one_group_can_be_asked_for(server: Server):
     (own,) = [run for run in server.runs if run.group == "of 16"]
-    for address in (f"{ALL}/{own.id}", f"{ALL}/group=of 16"):
+    other = next(run for run in server.runs if run.group == "of 24")
+    own.group = "http://x//16"
+    for address in (f"{ALL}/{own.id}", f"{ALL}/group=http://x//16"):
         (manifest,) = load_runs(address).manifests.values()
         assert manifest["config"]["trigger"]["num_samples"] == 16
         assert manifest["wandb_id"] == own.id
+    assert len(load_runs([f"{ALL}/group=http://x//16", f"{ALL}/{other.id}"])) == 2
 
 
 def test_the_commands_read_from_the_server(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -318,7 +355,7 @@ def test_no_name_from_the_server_leads_out_of_the_cache(server: Server, tmp_path
     assert "its id is no name of a folder" in next(iter(loaded.skipped)).reason
     cache = cache_folder(server.url, Address(ENTITY, PROJECT))
     assert cache.is_relative_to(tmp_path / "home")
-    assert {file.name for file in cache.rglob("*") if file.is_file()} == set(COPIED)
+    assert {file.name for file in cache.rglob("*") if file.is_file()} == {*COPIED, LOCK_NAME}
     assert not [path for path in tmp_path.rglob("*") if path.name in ("evil", "escaped")]
 
 
