@@ -78,6 +78,24 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
     return _hash(everything | {"code": code} if code else everything)
 
 
+def pipeline_id(config: Mapping[str, Any], fingerprint: str) -> str:
+    """Return what is the same for exactly those runs that differ by their seed alone: a hash of all else.
+
+    Args:
+        config: The resolved configuration.
+        fingerprint: The content fingerprint of the dataset's source.
+
+    Raises:
+        RequestError: As ``run_id``.
+
+    Example:
+        >>> one, other, changed = ({"seed": 0, "lr": 1}, {"seed": 1, "lr": 1}, {"seed": 0, "lr": 2})
+        >>> [pipeline_id(config, "f00d") == pipeline_id(one, "f00d") for config in (other, changed)]
+        [True, False]
+    """
+    return identity({key: value for key, value in config.items() if key != "seed"}, fingerprint)[:10]
+
+
 def evaluation_id(evaluation: Mapping[str, Any]) -> str:
     """Return the id of an evaluation: a hash of the keys that change a table, but no prediction.
 

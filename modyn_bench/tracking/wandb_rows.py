@@ -10,6 +10,7 @@ import numpy as np
 
 from modyn_bench.evaluation.costs import policy_costs
 from modyn_bench.runs.files import read_table
+from modyn_bench.runs.identity import pipeline_id
 from modyn_bench.runs.naming import GROUPS, choice, name_policy
 from modyn_bench.timespan import SECONDS_PER_UNIT, format_time
 from modyn_bench.tracking.console import Row, total
@@ -83,11 +84,12 @@ def run_config(manifest: Mapping[str, Any], overrides: Sequence[str] = ()) -> Ro
         overrides: What the run was asked to do otherwise than the default configuration.
 
     Returns:
-        The configuration's keys, and ``policy``, ``chosen.dataset|model|trigger|selector``, ``run_id``.
+        The configuration's keys, and ``policy``, ``pipeline``, ``chosen.dataset|model|trigger|selector``, ``run_id``.
     """
     return {
         **manifest["config"],
         "policy": name_policy(manifest, overrides),
+        "pipeline": pipeline_id(manifest["config"], manifest["fingerprint"]),
         "chosen": {group: choice(group, manifest) for group in GROUPS},
         "run_id": manifest["run_id"],
     }

@@ -1,7 +1,8 @@
 """A W&B workspace that compares the runs of a project: what it shows is made from their tables, and then saved.
 
 Sections: composite models over stream time; what they cost, and what they reach for it; what differs between runs;
-decisions; tables. Runs are grouped by their policy, so that lines are means over seeds.
+decisions; tables. Runs are grouped by their policy, which is readable, and their pipeline, which is the same for those
+alone that differ by nothing but the seed. Panels are grouped as the runs are, so that lines are means over seeds.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def build_workspace(entity: str, project: str, name: str, shown: Shown) -> ws.Wo
         for title, make in _SECTIONS.items()
         if (panels := list(make(shown)))
     ]
-    grouped = [*(["chosen.dataset"] if shown.num_datasets > 1 else []), "policy"]
+    grouped = [*(["chosen.dataset"] if shown.num_datasets > 1 else []), "policy", "pipeline"]
     return ws.Workspace(
         entity=entity,
         project=project,
@@ -179,7 +180,7 @@ def _costs(shown: Shown) -> Iterator[wr.BarPlot | wr.LinePlot]:
     bars = [("Seconds by stage", [f"total/seconds/{stage}" for stage in shown.stages])]
     bars += [(_words(key).capitalize(), [key]) for key in ("total/sample_passes", "total/num_triggers")]
     for title, metrics in bars:
-        yield wr.BarPlot(title=title, metrics=[*metrics], groupby=_group(shown), groupby_aggfunc="mean")
+        yield wr.BarPlot(title=title, metrics=[*metrics], groupby_aggfunc="mean")
     for key in ("num_triggers", "forward_passes", "backward_passes", "seconds"):
         yield _line(f"{_words(key).capitalize()} so far", f"cumulative/{key}", shown)
 
@@ -220,17 +221,9 @@ def _line(title: str, metric: str, shown: Shown) -> wr.LinePlot:
         title=title,
         x=shown.axis,
         y=[metric],
-        groupby=_group(shown),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
     )
-
-
-def _group(shown: Shown) -> wr.Config | None:
-    """Group a panel by policy; over several datasets as the runs are, by both, for a panel knows one key alone."""
-    import wandb_workspaces.reports.v2 as wr
-
-    return None if shown.num_datasets > 1 else wr.Config("policy")
 
 
 def _composite(window_set: str, metric: str, aggregate: str) -> str:

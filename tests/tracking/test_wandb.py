@@ -17,10 +17,12 @@ from observed import CONFIG, FIRED, drive, records
 
 from modyn_bench.config import LoggerConfig
 from modyn_bench.errors import RunError
-from modyn_bench.runs.manifest import read_manifest
+from modyn_bench.preflight import check_jobs
+from modyn_bench.runs.identity import pipeline_id
+from modyn_bench.runs.manifest import new_manifest, read_manifest
 from modyn_bench.tracking.console import read_rows, total
 from modyn_bench.tracking.wandb import EXIT_CODES, WandbObserver
-from modyn_bench.tracking.wandb_rows import MAX_TABLE_ROWS, matrix_rows, stream_axes
+from modyn_bench.tracking.wandb_rows import MAX_TABLE_ROWS, matrix_rows, run_config, stream_axes
 
 WANDB = Path(sys.executable).parent / "wandb"
 NAMES = ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR")
@@ -86,9 +88,22 @@ def test_the_run_is_named_grouped_and_configured(finished: Path) -> None:
     config = summary["config"]
     assert {key: config[key] for key in CONFIG} == CONFIG
     assert (config["run_id"], config["policy"]) == (finished.name, "time every=1y / none")
+    assert config["pipeline"] == pipeline_id(CONFIG | {"seed": 9}, "f00d")
     assert config["chosen"] == {"dataset": "arxiv", "model": "none", "trigger": "time", "selector": "none"}
     runs = [json.loads(line)["run"] for line in inspect(finished).splitlines() if '"type":"run"' in line]
     assert runs[0]["run_group"] == "grid"
+
+
+def test_the_pipeline_is_the_same_for_those_runs_alone_that_differ_by_their_seed() -> None:
+    def pipeline(*words: str) -> str:
+        (job,) = check_jobs(["logger=none", *words])
+        return run_config(new_manifest(job.config, "f00d", {"name": "arxiv"}), words)["pipeline"]
+
+    asked = pipeline("trigger=time", "dataset.used_fraction=0.02")
+    assert pipeline("trigger=time", "dataset.used_fraction=0.02", "seed=3") == asked
+    assert pipeline("trigger=time", "dataset.used_fraction=0.02", "training.devices=1") == asked  # which is the default
+    assert pipeline("trigger=time", "dataset.used_fraction=0.04") != asked
+    assert pipeline("trigger=time", "dataset.used_fraction=0.02", "training.epochs=2") != asked
 
 
 def test_every_trigger_and_decision_stands_on_stream_time_once(finished: Path) -> None:

@@ -96,19 +96,21 @@ def test_every_panel_asks_for_what_a_run_logs(logged: Path):
     assert all(name in texts(found["Tables"]) for name in tables)
 
 
-def test_runs_and_lines_are_grouped_by_policy(logged: Path):
+def test_runs_are_grouped_by_policy_and_pipeline_and_lines_as_they_are(logged: Path):
     sent = spec(Shown.of(load_runs(logged.parent)))
-    assert sent["runSets"][0]["grouping"] == [{"section": "config", "name": "policy.value"}]
-    grouped = {panel["config"].get("groupBy") for panel in panels(sent)["Composite models over time"]}
-    assert grouped == {"policy.value"}
-    assert "policy" in offline_lines(logged)[0]["config"]
+    names = ["policy.value", "pipeline.value"]
+    assert sent["runSets"][0]["grouping"] == [{"section": "config", "name": name} for name in names]
+    found = panels(sent)
+    assert all(
+        "groupBy" not in panel["config"] for title in ("Composite models over time", "Costs") for panel in found[title]
+    )
+    assert {"policy", "pipeline"} < set(offline_lines(logged)[0]["config"])
 
 
 def test_over_several_datasets_the_runs_are_grouped_by_both(logged: Path):
     sent = spec(Shown("stream_days", SHOWN.scores, SHOWN.stages, (), (), num_datasets=2))
     names = [key["name"] for key in sent["runSets"][0]["grouping"]]
-    assert names == ["chosen.value.dataset", "policy.value"]
-    assert all("groupBy" not in panel["config"] for panel in panels(sent)["Composite models over time"])
+    assert names == ["chosen.value.dataset", "policy.value", "pipeline.value"]
     assert "chosen" in offline_lines(logged)[0]["config"]
 
 
