@@ -108,7 +108,7 @@ class RunDirectory:
         """
         if is_copy(path):
             raise RunError(
-                f"{path} is a copy of a run, as W&B holds it: its tables alone; for what needs predictions or models, "
+                f"{path} is a copy of a run, its tables alone, as W&B keeps them: for predictions and models, "
                 "name the run directory itself"
             )
         if not (path / MANIFEST).is_file():

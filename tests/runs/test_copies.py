@@ -157,7 +157,7 @@ def test_the_commands_read_folders_of_wandb(copied: Path, tmp_path: Path, capsys
     assert main(["report", str(copied), "--out", str(tmp_path / "report")]) == 0
     out = capsys.readouterr().out
     assert "num_samples=24" in out
-    assert "as W&B holds it" in out  # no test of the difference, which needs predictions
+    assert "tables alone, as W&B keeps them" in out  # no test of the difference, which needs predictions
     (folder, _) = [folder / "files" / COPY for folder in copied.glob("offline-run-*") if "amount" in folder.name]
     assert main(["evaluate", str(folder), "evaluation.metrics=[loss]"]) == 1
     assert "name the run directory itself" in capsys.readouterr().err
@@ -178,7 +178,7 @@ def test_copies_under_the_name_of_their_run_are_told_as_copies(
     assert all(copy.num_triggers > 1 for copy in copies)
     assert main(["evaluate", str(tmp_path / runs[0].name), "evaluation.metrics=[loss]"]) == 1
     told = capsys.readouterr().err
-    assert "is a copy of a run, as W&B holds it" in told
+    assert "is a copy of a run, its tables alone" in told
     assert "damaged" not in told
     assert {entry.path for entry in load_runs([tmp_path, *runs]).skipped} == {tmp_path / run.name for run in runs}
 
