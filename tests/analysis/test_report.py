@@ -298,6 +298,8 @@ def test_what_differs_between_composite_models_has_a_column_for_each(root: Path,
 def test_an_evaluation_under_other_options_is_compared_by_its_id(tmp_path: Path) -> None:
     runs = [synthetic.write_run(tmp_path / "root", num_windows=12, every=n * YEAR // 2) for n in (1, 2, 3)]
     config = {"metrics": ["loss"], "windows": {"monthly": {"kind": "sliced", "every": "4w"}}, "ece_bins": 9}
+    for run in runs:
+        (run / "triggers").mkdir()  # without, it would be a copy, which cannot be evaluated
     for run in runs[:2]:
         frame = pd.read_parquet(run / "evaluations.parquet")
         own = synthetic.write_evaluation(run, config, frame[frame["metric"] == "loss"].assign(window_set="monthly"))
