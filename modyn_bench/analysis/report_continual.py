@@ -46,7 +46,7 @@ def continual_section(compared: Compared, out: Path) -> Section | None:
         f"{cohort.dataset}, {cohort.window_set} windows: what models learn and forget, by {axis_label(metric).lower()}"
     )
     run_ids = list(dict.fromkeys(compared.points["run_id"]))
-    bare = [run_id for run_id in run_ids if _evaluated(compared, run_id) != "all"]
+    bare = [run_id for run_id in run_ids if compared.evaluated(run_id) != "all"]
     if bare:
         return Section(title, text=_COMPOSITES_ALONE.format(count=len(bare), total=len(run_ids)))
     if not run_ids:
@@ -61,11 +61,6 @@ def continual_section(compared: Compared, out: Path) -> Section | None:
     )
     note = _NOTE + _on_long_windows(cells[cells["window_set"] == cohort.window_set], models)
     return Section(title, tables=[filed(_cells(table), stem, note=note, frame=table.reset_index())])
-
-
-def _evaluated(compared: Compared, run_id: str) -> str:
-    """Return which models of a run were evaluated: ``all``, or those of a ``composite``."""
-    return str(compared.runs.manifests[run_id]["config"]["evaluation"].get("models", "all"))
 
 
 def _periods(summary: pd.DataFrame, models: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ from modyn_bench.analysis.statistics.paired import AGGREGATES
 from modyn_bench.analysis.verdict import Verdict, judge, table
 from modyn_bench.config import WindowsConfig, section
 from modyn_bench.errors import RequestError, RunError
+from modyn_bench.runs.copies import is_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
                 str(policy): [Path(paths[run_id]) for run_id in own["run_id"]]
                 for policy, own in one.groupby("policy", sort=False)
             }
-            bare = [path for own in policies.values() for path in own if not (path / "triggers").is_dir()]
+            bare = [path for own in policies.values() for path in own if is_copy(path)]
             if bare:
                 notes.append(
                     f"{cohort.dataset}, {cohort.window_set} windows, {metric}: no test was made, for {len(bare)} runs "
