@@ -1,21 +1,16 @@
-"""Many runs on common ground: which can be compared, and each policy's mean and deviation over its seeds."""
+"""Runs on common ground: each metric, composite model and aggregate; and policies' means and deviations over seeds."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
+from modyn_bench.analysis.cohorts import Cohort
 from modyn_bench.analysis.text import by_number
-from modyn_bench.config import EvaluationConfig
 from modyn_bench.errors import RequestError
-from modyn_bench.evaluation.compare import WINDOW_COLUMNS, compare
+from modyn_bench.evaluation.compare import compare
 from modyn_bench.evaluation.composite import VARIANTS
 from modyn_bench.evaluation.costs import policy_costs
-from modyn_bench.runs.identity import is_path_key
-from modyn_bench.runs.naming import differing, flatten, name_runs
-from modyn_bench.timespan import format_time
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,105 +22,6 @@ KEYS = ["dataset", "window_set", "metric", "variant", "aggregate"]
 
 MEASURES = ["value", "coverage", "num_triggers", "sample_passes", "seconds"]
 """What has a mean and a standard deviation over seeds."""
-
-_OWN_WINDOWS = ("between_triggers", "offset")
-
-_Key = tuple[str, str, tuple[tuple[int, ...], ...], tuple[tuple[str, Any], ...]]
-
-
-@dataclass(frozen=True)
-class Cohort:
-    """Runs of one dataset that were evaluated on the same windows, by metrics of the same definition.
-
-    Attributes:
-        dataset: What the dataset is called, with what tells these windows from others of the same name.
-        source: What the dataset is called, with its content's fingerprint where others are called the same.
-        window_set: The name of the windows.
-        policies: run_id -> a label that runs share which differ by their seed alone; the same in all of a dataset's
-            cohorts.
-    """
-
-    dataset: str
-    source: str
-    window_set: str
-    policies: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Something that no cohort has.
-
-    Attributes:
-        source: What the dataset is called, as in ``Cohort``.
-        window_set: The name of the windows; None: it is about all of them.
-        text: What is missing, in words.
-    """
-
-    source: str
-    window_set: str | None
-    text: str
-
-    def is_about(self, cohort: Cohort) -> bool:
-        """Whether a reader of the cohort's comparison must know it."""
-        return self.source == cohort.source and self.window_set in (None, cohort.window_set)
-
-
-@dataclass(frozen=True)
-class _Group:
-    """Runs with equal windows and equally defined metrics, before they are named."""
-
-    fingerprint: str
-    window_set: str
-    windows: tuple[tuple[int, ...], ...]
-    definitions: tuple[tuple[str, Any], ...]
-    run_ids: list[str]
-
-
-def cohorts(runs: Runs) -> tuple[list[Cohort], list[Missing]]:
-    """Sort runs by dataset and by the windows that they were evaluated on.
-
-    Returns:
-        The cohorts, and what is missing in them: window sets that depend on each run's own triggers, runs that were not
-        evaluated on windows of a name that others were, and runs that have no model.
-    """
-    sources = _source_names(runs)
-    groups, missing = _groups(runs, sources)
-    by_source: dict[str, list[str]] = {}
-    for run_id, manifest in runs.manifests.items():
-        by_source.setdefault(str(manifest["fingerprint"]), []).append(run_id)
-    policies: dict[str, str] = {}
-    for run_ids in by_source.values():
-        labels = name_runs([runs.manifests[run_id] for run_id in run_ids], seeds=False)
-        policies |= dict(zip(run_ids, labels, strict=True))
-    made = [
-        Cohort(
-            dataset=name,
-            source=sources[group.fingerprint],
-            window_set=group.window_set,
-            policies={run_id: policies[run_id] for run_id in group.run_ids},
-        )
-        for group, name in zip(groups, _dataset_names(runs, groups, sources), strict=True)
-    ]
-    return made, list(dict.fromkeys([*missing, *_not_evaluated(runs, groups, by_source, sources)]))
-
-
-def _not_evaluated(
-    runs: Runs, groups: Sequence[_Group], by_source: Mapping[str, Sequence[str]], sources: Mapping[str, str]
-) -> Iterator[Missing]:
-    """Name the runs that lack windows of a name that others of their dataset have, and those without a model."""
-    pairs = runs.evaluations[["run_id", "window_set"]].drop_duplicates()
-    has = set(pairs.itertuples(index=False, name=None))
-    evaluated = set(pairs["run_id"])
-    for fingerprint, window_set in dict.fromkeys((group.fingerprint, group.window_set) for group in groups):
-        source = sources[fingerprint]
-        for run_id in by_source[fingerprint]:
-            if run_id in evaluated and (run_id, window_set) not in has:
-                what = f"{runs.names[run_id]} ({run_id}) was not evaluated on windows named {window_set}"
-                yield Missing(source, window_set, f"{source}: {what}")
-    for fingerprint, run_ids in by_source.items():
-        for run_id in run_ids:
-            if run_id not in evaluated:
-                yield Missing(sources[fingerprint], None, f"{runs.names[run_id]} ({run_id}) has no model")
 
 
 def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd.DataFrame, list[str]]:
@@ -140,30 +36,15 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
         One row per run and comparison: ``KEYS``, policy, run_id, seed, ``MEASURES``, num_windows; and what had to be
         left out, in words.
     """
-    import pandas as pd
-
-    run_ids = list(cohort.policies)
-    evaluations = runs.evaluations[runs.evaluations["run_id"].isin(run_ids)]
-    evaluations = evaluations[evaluations["window_set"] == cohort.window_set]
-    composite = runs.composite[runs.composite["run_id"].isin(run_ids)]
-    composite = composite[composite["window_set"] == cohort.window_set]
-    models = runs.models[runs.models["run_id"].isin(run_ids)]
-    costs = policy_costs(runs.stages[runs.stages["run_id"].isin(run_ids)]).set_index("run_id")
-    seeds = runs.configs.set_index("run_id")["seed"] if "seed" in runs.configs else pd.Series(dtype=object)
+    evaluations, composite = (_on(cohort, table) for table in (runs.evaluations, runs.composite))
+    models = runs.models[runs.models["run_id"].isin(cohort.policies)]
     wanted = list(composite[["metric", "variant", "aggregate"]].drop_duplicates().itertuples(index=False, name=None))
-    where = f"{cohort.dataset}, {cohort.window_set} windows"
-    notes = _Notes(where, [key[:2] for key in wanted])
-    unmeasured: list[str] = []
-    frames: list[pd.DataFrame] = []
     by_metric = {str(metric): rows for metric, rows in evaluations.groupby("metric", sort=False)}
+    notes = _Notes(cohort, [key[:2] for key in wanted])
+    frames: list[pd.DataFrame] = []
     for metric, variant, aggregate in wanted:
         of_metric = by_metric.get(metric, evaluations.iloc[:0])
-        measured = set(of_metric["run_id"])
-        unmeasured += [
-            f"{where}: {cohort.policies[name]} ({name}) was not evaluated by {metric}"
-            for name in run_ids
-            if name not in measured
-        ]
+        notes.add_unmeasured(metric, set(of_metric["run_id"]))
         try:
             result = compare(
                 of_metric,
@@ -183,23 +64,35 @@ def compare_runs(runs: Runs, cohort: Cohort, *, min_coverage: float) -> tuple[pd
         if result.table.empty or not result.window_ids:
             notes.add(metric, variant, "there is no window in which all runs have a model and a defined value")
             continue
-        table = result.table.drop(columns="first_model_id")
-        frames.append(
-            table.assign(
-                dataset=cohort.dataset,
-                window_set=cohort.window_set,
-                metric=metric,
-                variant=variant,
-                aggregate=aggregate,
-                policy=table["run_id"].map(cohort.policies),
-                seed=table["run_id"].map(seeds),
-                sample_passes=table["run_id"].map(costs["sample_passes"]),
-                seconds=table["run_id"].map(costs["seconds"]),
-            )
-        )
+        key = (cohort.dataset, cohort.window_set, metric, variant, aggregate)
+        frames.append(result.table.assign(**dict(zip(KEYS, key, strict=True))))
+    return _described(frames, runs, cohort), notes.texts()
+
+
+def _on(cohort: Cohort, table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of a cohort's runs on its windows."""
+    rows = table[table["run_id"].isin(cohort.policies)]
+    return rows[rows["window_set"] == cohort.window_set]
+
+
+def _described(frames: Sequence[pd.DataFrame], runs: Runs, cohort: Cohort) -> pd.DataFrame:
+    """Join what was compared, and say of each run its policy, its seed and its costs."""
+    import pandas as pd
+
     columns = [*KEYS, "policy", "run_id", "seed", *MEASURES, "num_windows"]
-    joined = pd.concat(map(_in_order, frames), ignore_index=True)[columns] if frames else pd.DataFrame(columns=columns)
-    return joined, [*dict.fromkeys(unmeasured), *notes.texts()]
+    if not frames:
+        return pd.DataFrame(columns=columns)
+    joined = pd.concat(frames, ignore_index=True)
+    costs = policy_costs(runs.stages[runs.stages["run_id"].isin(cohort.policies)]).set_index("run_id")
+    seeds = runs.configs.set_index("run_id")["seed"] if "seed" in runs.configs else pd.Series(dtype=object)
+    joined = joined.assign(
+        policy=joined["run_id"].map(cohort.policies),
+        seed=joined["run_id"].map(seeds),
+        sample_passes=joined["run_id"].map(costs["sample_passes"]),
+        seconds=joined["run_id"].map(costs["seconds"]),
+    )
+    by_comparison = (rows for _, rows in joined.groupby(KEYS, sort=False))
+    return pd.concat(map(_in_order, by_comparison), ignore_index=True)[columns]
 
 
 def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
@@ -232,14 +125,22 @@ class _Notes:
     """What is said of several comparisons is said once, with the comparisons that it is about.
 
     Args:
-        where: What all notes begin with.
+        cohort: The runs that all notes are about.
         comparisons: Metric and composite model of all comparisons.
     """
 
-    def __init__(self, where: str, comparisons: Sequence[tuple[str, str]]) -> None:
-        self.where = where
+    def __init__(self, cohort: Cohort, comparisons: Sequence[tuple[str, str]]) -> None:
+        self.where = f"{cohort.dataset}, {cohort.window_set} windows"
+        self.policies = cohort.policies
         self.comparisons = list(dict.fromkeys(comparisons))
+        self.unmeasured: dict[str, None] = {}
         self.about: dict[str, list[tuple[str, str]]] = {}
+
+    def add_unmeasured(self, metric: str, measured: Collection[str]) -> None:
+        """Take a note of the runs that have no value of a metric."""
+        for run_id, policy in self.policies.items():
+            if run_id not in measured:
+                self.unmeasured[f"{self.where}: {policy} ({run_id}) was not evaluated by {metric}"] = None
 
     def add(self, metric: str, variant: str, text: str) -> None:
         """Take a note of one comparison."""
@@ -249,7 +150,7 @@ class _Notes:
 
     def texts(self) -> list[str]:
         """Return all notes."""
-        return [f"{self.where}{self._which(text)}: {text}" for text in self.about]
+        return [*self.unmeasured, *(f"{self.where}{self._which(text)}: {text}" for text in self.about)]
 
     def _which(self, text: str) -> str:
         """Name the comparisons that a note is about, unless it is about all."""
@@ -263,84 +164,3 @@ class _Notes:
             named = [] if of_variant == all_metrics else of_variant
             words.append(", ".join([*named, variant.replace("_", " ")]))
         return f", {'; '.join(words)}"
-
-
-def _groups(runs: Runs, sources: Mapping[str, str]) -> tuple[list[_Group], list[Missing]]:
-    """Put runs with equal windows and metrics together; of windows that are a run's own only a note remains."""
-    found: dict[_Key, list[str]] = {}
-    missing: list[Missing] = []
-    for (run_id, window_set), rows in runs.evaluations.groupby(["run_id", "window_set"], sort=False):
-        manifest = runs.manifests[str(run_id)]
-        kind = _windows_config(manifest, str(window_set)).get("kind")
-        if kind in _OWN_WINDOWS:
-            text = (
-                f"{window_set}: windows of kind {kind} depend on the triggers of each run: evaluate on a set of "
-                "kind sliced, sliding or static to compare"
-            )
-            missing.append(Missing(sources[str(manifest["fingerprint"])], str(window_set), text))
-            continue
-        windows = rows[WINDOW_COLUMNS].drop_duplicates().sort_values("window_id")
-        signature = tuple(windows.itertuples(index=False, name=None))
-        definitions = tuple(_definitions(manifest, set(rows["metric"])).items())
-        key = (str(manifest["fingerprint"]), str(window_set), signature, definitions)
-        found.setdefault(key, []).append(str(run_id))
-    return [_Group(*key, run_ids) for key, run_ids in found.items()], missing
-
-
-def _windows_config(manifest: Mapping[str, Any], window_set: str) -> Mapping[str, Any]:
-    evaluation = manifest["config"].get("evaluation") or {}
-    options: Mapping[str, Any] = (evaluation.get("windows") or {}).get(window_set) or {}
-    return options
-
-
-def _definitions(manifest: Mapping[str, Any], metrics: set[str]) -> dict[str, Any]:
-    """Return the options that say what a run's metrics mean: equal windows measured otherwise do not compare."""
-    options = ["min_window_samples"]
-    options += ["f1_classes"] * any(metric.startswith("f1") for metric in metrics)
-    options += ["ece_bins"] * ("ece" in metrics)
-    evaluation = {**asdict(EvaluationConfig()), **(manifest["config"].get("evaluation") or {})}
-    return {option: evaluation[option] for option in options}
-
-
-def _source_names(runs: Runs) -> dict[str, str]:
-    """Return what each dataset is called, by its content's fingerprint."""
-    configs = runs.configs.drop_duplicates("fingerprint")
-    names = dict(zip(configs["fingerprint"].astype(str), configs["dataset"].astype(str), strict=True))
-    counts = Counter(names.values())
-    return {own: name if counts[name] == 1 else f"{name} data={own[:6]}" for own, name in names.items()}
-
-
-def _dataset_names(runs: Runs, groups: Sequence[_Group], sources: Mapping[str, str]) -> list[str]:
-    """Return what the dataset of each group is called: where windows of one name differ, with what differs in them.
-
-    That is the options of windows, metrics and splits, where these tell the groups apart; else the windows' number and
-    span.
-    """
-    names = [sources[group.fingerprint] for group in groups]
-    same: dict[tuple[str, str], list[int]] = {}
-    for place, group in enumerate(groups):
-        same.setdefault((group.fingerprint, group.window_set), []).append(place)
-    for places in (places for places in same.values() if len(places) > 1):
-        members = [groups[place] for place in places]
-        words = [" ".join(options) for options in differing([_cut_by(runs, group) for group in members])]
-        if len(set(words)) < len(words) or not all(words):
-            words = [_span(group) for group in members]
-        if len(set(words)) < len(words):
-            words = [f"windows {number}" for number in range(1, len(words) + 1)]
-        for place, word in zip(places, words, strict=True):
-            names[place] += f" ({word})"
-    return names
-
-
-def _cut_by(runs: Runs, group: _Group) -> dict[str, Any]:
-    """What the windows of a group's first run are made by: their options, and those of the split."""
-    manifest = runs.manifests[group.run_ids[0]]
-    evaluation, dataset = (manifest["config"].get(key) or {} for key in ("evaluation", "dataset"))
-    options = {f"dataset.{key}": value for key, value in flatten(dataset).items() if not is_path_key(key)}
-    cut = {**_windows_config(manifest, group.window_set), "split": evaluation.get("split"), **options}
-    return cut | dict(group.definitions)
-
-
-def _span(group: _Group) -> str:
-    starts, ends = ([window[column] for window in group.windows] for column in (1, 2))
-    return f"{len(group.windows)} windows, {format_time(min(starts))} to {format_time(max(ends))}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.comparison import cohorts, compare_runs
+from modyn_bench.analysis.cohorts import cohorts
+from modyn_bench.analysis.comparison import compare_runs
 from modyn_bench.errors import RequestError
 
 if TYPE_CHECKING:

@@ -68,7 +68,7 @@ def report(paths: Sequence[str], out: Path, *, evaluation: str | None = None, mi
         raise RequestError(f"no such run or root of runs: {', '.join(absent)}")
     if out.exists() and not out.is_dir():
         raise RequestError(f"--out={out} is a file; name a folder")
-    from modyn_bench.analysis.report import write_report
+    from modyn_bench.analysis.report.write import write_report
 
     print(write_report(paths, out, evaluation=evaluation, min_coverage=min_coverage))
 

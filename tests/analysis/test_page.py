@@ -12,19 +12,20 @@ import plotly.graph_objects as go
 import pytest
 import synthetic_runs as synthetic
 
-from modyn_bench.analysis import report_charts, style
+from modyn_bench.analysis import style
 from modyn_bench.analysis.continual.periods import matrix_of
 from modyn_bench.analysis.continual.transfer import backward_transfer
 from modyn_bench.analysis.page.html import render
 from modyn_bench.analysis.page.pareto import pareto
 from modyn_bench.analysis.page.section import Section, Table
-from modyn_bench.analysis.report_charts import Compared, charts
-from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
-from modyn_bench.analysis.report_continual import continual_section
-from modyn_bench.analysis.report_costs import cost_section
-from modyn_bench.analysis.report_options import differing_options
-from modyn_bench.analysis.report_question import question
-from modyn_bench.analysis.report_sections import order_of, sections
+from modyn_bench.analysis.report import charts as report_charts
+from modyn_bench.analysis.report.charts import Compared, charts
+from modyn_bench.analysis.report.comparisons import Comparisons, compare_paths
+from modyn_bench.analysis.report.continual import continual_section
+from modyn_bench.analysis.report.costs import cost_section
+from modyn_bench.analysis.report.options import differing_options
+from modyn_bench.analysis.report.question import question
+from modyn_bench.analysis.report.sections import order_of, sections
 from modyn_bench.types import BACKWARD
 
 YEAR = synthetic.YEAR

@@ -9,7 +9,7 @@ import pytest
 import synthetic_runs as synthetic
 from browser import browser
 
-from modyn_bench.analysis.report import ReportResult, write_report
+from modyn_bench.analysis.report.write import ReportResult, write_report
 from modyn_bench.timespan import format_time
 
 NASTY = "</script><script>window.broken = 1</script><b>&amp;"

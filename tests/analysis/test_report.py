@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 import synthetic_runs as synthetic
 
-from modyn_bench.analysis.report import ReportResult, write_report
-from modyn_bench.analysis.report_charts import MAX_LINES
-from modyn_bench.analysis.report_comparisons import compare_paths
-from modyn_bench.analysis.report_files import earlier_files
-from modyn_bench.analysis.report_sections import order_of
-from modyn_bench.analysis.report_text import table
+from modyn_bench.analysis.report.charts import MAX_LINES
+from modyn_bench.analysis.report.comparisons import compare_paths
+from modyn_bench.analysis.report.files import earlier_files
+from modyn_bench.analysis.report.sections import order_of
+from modyn_bench.analysis.report.text import table
+from modyn_bench.analysis.report.write import ReportResult, write_report
 from modyn_bench.analysis.text import latex
 from modyn_bench.errors import RequestError
 from modyn_bench.evaluation.compare import compare
@@ -162,7 +162,7 @@ def test_an_interrupted_report_leaves_its_folder_as_it_was(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("modyn_bench.analysis.report.render", interrupted)
+        patched.setattr("modyn_bench.analysis.report.write.render", interrupted)
         with pytest.raises(KeyboardInterrupt):
             write_report([root], out)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

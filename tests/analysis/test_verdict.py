@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from small import run_small, small_store
 
-from modyn_bench.analysis.report import write_report
+from modyn_bench.analysis.report.write import write_report
 from modyn_bench.analysis.statistics.many import correct, holm
 from modyn_bench.analysis.statistics.paired import pair
 from modyn_bench.analysis.statistics.periods import over_periods

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from modyn_bench.analysis.continual.summary import MEASURES, summarise
 from modyn_bench.analysis.page.section import Section
-from modyn_bench.analysis.report_charts import Compared, slug
-from modyn_bench.analysis.report_tables import filed
+from modyn_bench.analysis.report.charts import Compared, slug
+from modyn_bench.analysis.report.tables import filed
 from modyn_bench.metrics import axis_label
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.comparison import Cohort
-from modyn_bench.analysis.report_text import shown_aggregate
+from modyn_bench.analysis.cohorts import Cohort
+from modyn_bench.analysis.report.text import shown_aggregate
 from modyn_bench.analysis.sample_values import has_sample_values
 from modyn_bench.analysis.statistics.paired import AGGREGATES
 from modyn_bench.analysis.verdict import Verdict, judge, table

@@ -11,8 +11,8 @@ from modyn_bench.analysis.figures.cost_by_policy import cost_by_policy
 from modyn_bench.analysis.figures.cost_by_stage import Quantity
 from modyn_bench.analysis.page import costs
 from modyn_bench.analysis.page.section import Chart, Choice, Figure, Section
-from modyn_bench.analysis.report_charts import MAX_LINES, save_files, slug
-from modyn_bench.analysis.report_tables import filed
+from modyn_bench.analysis.report.charts import MAX_LINES, save_files, slug
+from modyn_bench.analysis.report.tables import filed
 from modyn_bench.evaluation.costs import STAGES, summarise_stages
 
 if TYPE_CHECKING:

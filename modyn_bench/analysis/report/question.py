@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.comparison import Cohort
+from modyn_bench.analysis.cohorts import Cohort
 from modyn_bench.analysis.page.section import Section
-from modyn_bench.analysis.report_charts import VARIANT, ranked
-from modyn_bench.analysis.report_options import Options
-from modyn_bench.analysis.report_text import shown_aggregate
+from modyn_bench.analysis.report.charts import VARIANT, ranked
+from modyn_bench.analysis.report.options import Options
+from modyn_bench.analysis.report.text import shown_aggregate
+from modyn_bench.analysis.report.verdicts import Judged
 from modyn_bench.analysis.sample_values import has_sample_values
 from modyn_bench.analysis.statistics.paired import AGGREGATES
 from modyn_bench.analysis.statistics.results import counted
 from modyn_bench.analysis.text import by_number
-from modyn_bench.analysis.verdicts import Judged
 from modyn_bench.analysis.window_axis import interval_texts
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.load import Runs

@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.comparison import KEYS, Cohort, cohorts, compare_runs, over_seeds
-from modyn_bench.analysis.report_text import sentence, table
+from modyn_bench.analysis.cohorts import Cohort, cohorts
+from modyn_bench.analysis.comparison import KEYS, compare_runs, over_seeds
+from modyn_bench.analysis.report.text import sentence, table
+from modyn_bench.analysis.report.verdicts import Judged, judge_all
 from modyn_bench.analysis.text import lay_out
-from modyn_bench.analysis.verdicts import Judged, judge_all
 from modyn_bench.errors import RequestError
 from modyn_bench.runs.evaluations import overrides, own_config
 from modyn_bench.runs.identity import evaluation_id

@@ -9,16 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modyn_bench.analysis.comparison import Cohort, over_seeds
+from modyn_bench.analysis.cohorts import Cohort
+from modyn_bench.analysis.comparison import over_seeds
 from modyn_bench.analysis.page.section import Section
-from modyn_bench.analysis.report_charts import Compared, charts, ranked, slug
-from modyn_bench.analysis.report_comparisons import Comparisons
-from modyn_bench.analysis.report_continual import continual_section
-from modyn_bench.analysis.report_costs import cost_section
-from modyn_bench.analysis.report_options import Options, differing_options
-from modyn_bench.analysis.report_question import answer, question
-from modyn_bench.analysis.report_tables import filed
-from modyn_bench.analysis.report_text import sentence, shown_aggregate, table
+from modyn_bench.analysis.report.charts import Compared, charts, ranked, slug
+from modyn_bench.analysis.report.comparisons import Comparisons
+from modyn_bench.analysis.report.continual import continual_section
+from modyn_bench.analysis.report.costs import cost_section
+from modyn_bench.analysis.report.options import Options, differing_options
+from modyn_bench.analysis.report.question import answer, question
+from modyn_bench.analysis.report.tables import filed
+from modyn_bench.analysis.report.text import sentence, shown_aggregate, table
 from modyn_bench.analysis.statistics.results import counted
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.load import Runs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modyn_bench.analysis.comparison import Cohort
+from modyn_bench.analysis.cohorts import Cohort
 from modyn_bench.analysis.draw import save
 from modyn_bench.analysis.figures.composite_over_time import composite_over_time
 from modyn_bench.analysis.figures.evaluation_heatmap import evaluation_heatmap
@@ -19,7 +19,7 @@ from modyn_bench.analysis.figures.pareto import MOST_NAMED, pareto
 from modyn_bench.analysis.page import heatmap, over_time
 from modyn_bench.analysis.page import pareto as page_pareto
 from modyn_bench.analysis.page.section import Chart, Choice
-from modyn_bench.analysis.report_text import shown_aggregate
+from modyn_bench.analysis.report.text import shown_aggregate
 from modyn_bench.analysis.style import figure_of
 from modyn_bench.metrics import HIGHER_IS_BETTER, axis_label
 from modyn_bench.runs.load import Runs

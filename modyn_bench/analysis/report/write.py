@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from modyn_bench.analysis.page.html import render
-from modyn_bench.analysis.report_comparisons import Comparisons, compare_paths
-from modyn_bench.analysis.report_files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, publish, staging_for
-from modyn_bench.analysis.report_sections import sections
+from modyn_bench.analysis.report.comparisons import Comparisons, compare_paths
+from modyn_bench.analysis.report.files import COMPARISONS, PAGE, RUNS, TABLE, TITLE, earlier_files, publish, staging_for
+from modyn_bench.analysis.report.sections import sections
 from modyn_bench.analysis.statistics.results import counted
 
 
