@@ -38,7 +38,7 @@ from modyn_bench.analysis.figures.value_by_window import value_by_window, window
 from modyn_bench.analysis.frames import cells
 from modyn_bench.analysis.oracle.dense import find_oracle
 from modyn_bench.analysis.oracle.regret import regret as lost
-from modyn_bench.analysis.statistics.ranks import rank_pipelines
+from modyn_bench.analysis.statistics.ranks import Ranking, rank_pipelines
 from modyn_bench.cli import main as run_command
 from modyn_bench.evaluation.compare import compare
 from modyn_bench.evaluation.costs import policy_costs
@@ -103,15 +103,13 @@ def measured(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table.assign(pipeline=table["run_id"].map(pipelines), sample_passes=passes)
 
 
-def ranks_of(frames: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, float, int]:
-    """Return average ranks over spans of the stream, which stand in for datasets, and Nemenyi's critical difference."""
+def ranks_of(frames: dict[str, pd.DataFrame]) -> Ranking:
+    """Rank policies over spans of the stream, which stand in for datasets."""
     rows = cells(frames["evaluations"], metric=METRIC)
     means = window_means(rows, by="pipeline", variant="currently_active")
     years = pd.to_datetime(means.index.get_level_values("anchor"), unit="s").year
     spans = means.groupby((years - years.min()) // YEARS_OF_A_DATASET).mean()
-    ranking = rank_pipelines(spans.to_numpy(), list(spans.columns))
-    assert ranking.critical_difference is not None
-    return pd.DataFrame({"policy": ranking.names, "rank": ranking.ranks}), ranking.critical_difference, len(spans)
+    return rank_pipelines(spans.to_numpy(), list(spans.columns))
 
 
 def oracle_of(runs: Runs) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -145,8 +143,18 @@ def figures(runs: Runs) -> Iterator[tuple[str, Axes]]:
     yield "throughput", throughput(rates, panels=("select", "train", "predict"), by="pipeline", order=ORDER)[0]
     curve, policies = oracle_of(runs)
     yield "regret", regret(curve, policies, by="pipeline", value_label="Accuracy, currently active", order=ORDER)
-    ranks, cd, num_datasets = ranks_of(frames)
-    yield "critical_difference", critical_difference(ranks, cd, num_datasets=num_datasets)
+    ranking = ranks_of(frames)
+    assert ranking.critical_difference is not None
+    assert ranking.p_value is not None
+    yield (
+        "critical_difference",
+        critical_difference(
+            ranking.table(),
+            ranking.critical_difference,
+            num_datasets=ranking.num_datasets,
+            p_value=ranking.p_value,
+        ),
+    )
 
 
 def _of_values(frames: dict[str, pd.DataFrame]) -> Iterator[tuple[str, Axes]]:

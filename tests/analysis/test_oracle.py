@@ -246,7 +246,7 @@ class TestDenseRun:
         positions = positions_of(dense, (0, 2, 5))
         made = run(tmp_path, At(positions), selector=Uniform(ratio=0.5, history="all"), config=config)
         row = regret(oracle, made).iloc[0]
-        assert (oracle.kind, row["num_triggers"], row["num_differing"]) == ("bound", 4, 0)  # and the flush
+        assert (oracle.kind, row["num_triggers"], row["num_differing"]) == ("bound", 3, 0)
         assert row["regret_choosing"] >= 0
 
     def test_where_models_build_on_each_other_it_is_a_reference(self, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ class TestDenseRun:
         dense = run(tmp_path, Time("10s"), training=training)
         oracle = find_oracle(dense, first_trigger=2)
         row = regret(oracle, run(tmp_path, At(positions_of(dense, (2, 3, 5))), training=training)).iloc[0]
-        assert (row["kind"], row["num_differing"], row["num_triggers"]) == ("bound", 0, 4)
+        assert (row["kind"], row["num_differing"], row["num_triggers"]) == ("bound", 0, 3)
         assert row["regret_choosing"] >= 0
 
     @pytest.mark.parametrize("price", [0.0, 0.5, 2.0, 7.0, 1000.0])
@@ -315,8 +315,19 @@ class TestDenseRun:
 
     def test_the_dense_run_has_the_regret_of_training_too_often(self, dense: Path, oracle: Oracle) -> None:
         row = regret(oracle, dense).iloc[0]
-        assert row["num_triggers"] == len(oracle.candidates)
+        assert row["num_triggers"] == len(oracle.candidates) - 1  # the last begins when all is over
         assert row["regret_choosing"] >= 0
+
+    @pytest.mark.parametrize("flush", [True, False])
+    def test_what_the_end_of_the_stream_forces_costs_nothing(self, dense: Path, tmp_path: Path, flush: bool) -> None:
+        """It answers no test sample while it is active; as the trained one of all after the last trigger it does."""
+        best = find_oracle(dense).at(3)
+        made = run(tmp_path, At(positions_of(dense, best["trigger_indices"])), replay={"flush": flush})
+        row = regret(find_oracle(dense), made).iloc[0]
+        assert row["num_triggers"] == best["num_trained"]
+        assert row["regret_choosing"] == pytest.approx(0, abs=1e-12)
+        trained = regret(find_oracle(dense, variant="currently_trained"), made).iloc[0]
+        assert trained["num_triggers"] == best["num_trained"] + flush
 
 
 class TestWrongRequests:
@@ -369,8 +380,8 @@ class TestWrongRequests:
         with pytest.raises(RequestError, match=r"trigger 0 of .* is its first, but trigger 1 of the dense run"):
             regret(oracle, made)
         row = regret(find_oracle(oracle.path, first_trigger=1), made).iloc[0]
-        assert (row["kind"], row["num_triggers"]) == ("reference", 4)  # its preprocessing is of more data
-        assert row["num_differing"] == 4
+        assert (row["kind"], row["num_triggers"]) == ("reference", 3)  # its preprocessing is of more data
+        assert row["num_differing"] == 3
 
     def test_a_first_trigger_that_is_none(self, dense: Path) -> None:
         with pytest.raises(RequestError, match=r"first_trigger=8 trained no model .* are among 0..7"):

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from small import run_small, small_store
 
+from modyn_bench.analysis.common_ground import common_ground
 from modyn_bench.analysis.report.write import write_report
 from modyn_bench.analysis.statistics.many import correct, holm
 from modyn_bench.analysis.statistics.paired import pair
@@ -91,24 +92,90 @@ def test_picked_comparisons_are_corrected_no_less_than_all_of_them_would_be(verd
     assert all(one is not None and other is not None and one >= other for one, other in zip(picked, whole, strict=True))
 
 
+SHOWN, OPEN = {"p_value": 0.01}, {"p_value": 0.2}
+UNTOLD = {"p_value": None, "refusal": "too few blocks"}
+HOPELESS = {"p_value": 0.0781, "least_p": 2.0**-7, "num_tests": 10}
+
+
 @pytest.mark.parametrize(
-    ("values", "refusal", "said"),
+    ("found", "said"),
     [
-        ([0.01, 0.02], "", "is shown to be better than all 2 others"),
-        ([0.2, 0.01], "", "is not shown to be better than x in other periods"),
-        ([0.2, 0.1], "", "is not shown to be better than x, y in other periods"),
-        ([0.2] * 4 + [0.01], "", "is not shown to be better than v, w, x, y in other periods"),
-        ([0.2] * 5 + [0.01], "", "is shown to be better than 1 of 6 others in other periods"),
-        ([None, None], "too few", "cannot be told: too few"),
+        ([SHOWN, SHOWN], "it is shown to be better than all 2 others."),
+        ([OPEN, SHOWN], "it is shown to be better than b, and it is not shown to be better than a."),
+        ([OPEN, OPEN], "it is not shown to be better than all 2 others."),
+        ([UNTOLD, SHOWN], "it is shown to be better than b, and whether it is better than a cannot be told: too few"),
+        ([SHOWN, UNTOLD], "it is shown to be better than a, and whether it is better than b cannot be told: too few"),
+        (
+            [OPEN, SHOWN, UNTOLD],
+            "it is shown to be better than b, it is not shown to be better than a, and whether it is better than c "
+            "cannot be told: too few",
+        ),
+        ([OPEN] * 4 + [SHOWN], "shown to be better than e, and it is not shown to be better than a, b, c, d."),
+        ([OPEN] * 5 + [SHOWN], "shown to be better than f, and it is not shown to be better than 5 of 6 others."),
+        ([UNTOLD, UNTOLD], "; whether it is better than all 2 others in other periods cannot be told: too few"),
+        (
+            [HOPELESS, HOPELESS],
+            "cannot be told: of 8 blocks, corrected for 10 tests, no p-value can be below 0.078.",
+        ),
+        ([HOPELESS | {"least_p": 2.0**-9}, SHOWN], "it is not shown to be better than a."),
     ],
 )
-def test_the_headline_says_what_is_shown(values: list[float | None], refusal: str, said: str, verdict: Verdict) -> None:
+def test_the_headline_says_what_is_shown(found: list[dict[str, object]], said: str, verdict: Verdict) -> None:
     assert ALPHA == 0.05
-    found = [
-        replace(verdict.over_periods[0], b=name, p_value=p, refusal=refusal)
-        for name, p in zip("xy" if len(values) == 2 else "vwxyzu", values, strict=False)
-    ]
-    assert said in replace(verdict, over_periods=tuple(found)).headline
+    plain = replace(verdict.over_periods[0], units="8 blocks", refusal="", num_tests=1, least_p=0.001)
+    differences = tuple(replace(plain, b=name, **each) for name, each in zip("abcdef", found, strict=False))
+    headline = replace(verdict, over_periods=differences).headline
+    assert said in headline
+    assert headline.count("in other periods") == 1
+
+
+def test_the_headline_names_what_it_is_about(runs: dict[str, list[Path]], verdict: Verdict) -> None:
+    value = f"{means(runs)[verdict.best]:.4g}"
+    lead = f"{verdict.best} has the best mean of the currently trained model, {value} (2 seeds, 60 periods of 10s); "
+    assert verdict.headline.startswith(lead)
+    assert not verdict.notes
+    one = {name: paths[:1] for name, paths in runs.items()}
+    alone = judge(one, windows=TENS, metric="loss", variant="currently_trained", aggregate="mean")
+    assert "in other periods under this seed" in alone.headline
+    twins = replace(verdict, means=dict.fromkeys(verdict.means, 0.5))
+    others = ", ".join(name for name in verdict.means if name != verdict.best)
+    assert twins.headline.startswith(f"{verdict.best} and {others} share the best mean")
+
+
+def test_seeds_that_one_lacks_are_told_and_a_stray_policy_costs_the_others_nothing(
+    runs: dict[str, list[Path]], verdict: Verdict
+) -> None:
+    options = {"windows": TENS, "metric": "loss", "variant": "currently_trained", "aggregate": "mean"}
+    fewer = judge({**runs, "30s": runs["30s"][1:]}, **options)
+    assert "1 seed, 60 periods" in fewer.headline
+    assert any("the seeds that all have (1)" in note and "150s, 200s" in note for note in fewer.notes)
+    scores = [composite_scores(own, name=name, windows=TENS, metric="loss") for name, own in runs.items()]
+    stray = replace(scores[0], name="stray", seeds=(7, 8))
+    ground = common_ground([*scores, stray])
+    assert [each.name for each in ground.scores] == list(POLICIES)
+    assert any("stray (seeds 7, 8)" in note for note in ground.notes)
+    with pytest.raises(RequestError, match="no seed in common"):
+        common_ground([scores[0], stray])
+
+
+def test_what_shortens_the_comparison_is_named(runs: dict[str, list[Path]]) -> None:
+    found = judge(runs, windows=TENS, metric="accuracy", variant="currently_active", aggregate="mean")
+    assert "2 seeds, 40 periods of 10s" in found.ground
+    assert "40 of 57 periods are compared" in found.notes[0]
+    assert "150s in 12, 200s in 17 of the others" in found.notes[0]
+
+
+def test_periods_of_too_few_samples_are_left_out_as_windows_are(runs: dict[str, list[Path]]) -> None:
+    hand = WindowsConfig(kind="static", intervals=[[0, 4], [4, 300], [300, 600]])
+    options = {"windows": hand, "metric": "loss", "variant": "currently_trained", "aggregate": "mean"}
+    assert "3 periods" in judge(runs, **options).ground
+    made = judge(runs, **options, min_window_samples=3)
+    assert "2 periods" in made.ground
+    scores = composite_scores(runs["30s"], name="30s", windows=hand, metric="loss", variant="currently_trained")
+    of_two = [scores.values[:, scores.periods == period].mean() for period in (1, 2)]
+    assert made.means["30s"] == pytest.approx(np.mean(of_two))
+    with pytest.raises(RequestError, match="no period holds 1000 test samples"):
+        judge(runs, **options, min_window_samples=1000)
 
 
 def test_samples_that_one_lacks_a_model_for_are_left_out_for_all(runs: dict[str, list[Path]]) -> None:
@@ -136,6 +203,8 @@ def test_a_report_gives_the_verdict_in_words_and_as_a_table(runs: dict[str, list
             assert str(difference) in page
     table = pd.read_csv(tmp_path / "report" / "comparisons.csv")
     assert len(table) == 2 * (2 + 2)
+    assert table["interval"].isna().equals(table["low"].isna())
+    assert table["test"].isna().equals(table["p_value"].isna())
     assert set(table.estimand) == {"other periods", "retraining", "these models"}
     assert tmp_path / "report" / "comparisons.csv" in report.files
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from modyn_bench.analysis import style
 from modyn_bench.analysis.frames import check_rows
+from modyn_bench.analysis.statistics.results import format_p
 from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray
 
@@ -31,22 +32,27 @@ def critical_difference(
     cd: float,
     *,
     num_datasets: int,
+    p_value: float,
+    level: float = 0.05,
     column: style.Column = "double",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a critical-difference diagram: average ranks on a line, the best at the left.
 
-    A bar joins policies of which no two differ by the critical difference.
+    A bar joins policies of which no two differ by more than the critical difference. Nemenyi's test follows Friedman's:
+    where that does not reject, one bar joins all.
 
     Args:
         ranks: One row per policy: policy, rank (the average over datasets; 1 is best).
         cd: The critical difference of average ranks, such as Nemenyi's.
         num_datasets: How many datasets the ranks are averaged over.
+        p_value: Friedman's, of all policies being alike.
+        level: Of both tests.
         column: How wide a new figure is: as one column of a two-column paper, or as both (``double``).
         ax: Where to draw; default: a new figure.
 
     Raises:
-        RequestError: If there are fewer than two policies or five datasets, or the numbers cannot be average ranks.
+        RequestError: If there are fewer than three policies or five datasets, or the numbers cannot be average ranks.
 
     Reference:
         Demšar, Statistical Comparisons of Classifiers over Multiple Data Sets, JMLR 7, 2006, section 3.2.2.
@@ -54,7 +60,7 @@ def critical_difference(
     _check(ranks, cd, num_datasets)
     ranks = ranks.sort_values("rank", kind="stable")
     places: FloatArray = ranks["rank"].to_numpy(dtype=np.float64)
-    joined = cliques(places, cd)
+    joined = cliques(places, cd) if p_value <= level else [(0, len(places) - 1)]
     owner = style.new_axes(column, 1.0) if ax is None else ax
     names = style.row_names(ranks["policy"], style.width_around(owner), share=_MOST_SIDE - _ELBOW - 0.01)
     side = _side(names, owner)
@@ -67,7 +73,8 @@ def critical_difference(
     owner.set_axis_off()
     owner.set(xlim=(0.0, 1.0), ylim=(height, -_ABOVE))
     x = side + (1 - 2 * side) * (places - 1) / (len(places) - 1)
-    _draw_scale(owner, len(places), cd, num_datasets, side=side)
+    told = f"critical difference {cd:.2f}, {num_datasets} datasets, Friedman test {format_p(p_value)}"
+    _draw_scale(owner, len(places), cd, told, side=side)
     for number, (first, last) in enumerate(joined):
         y = _GAP + _BAR * (number + 0.5)
         owner.plot([x[first] - 0.006, x[last] + 0.006], [y, y], color="black", linewidth=2.4, gid="clique")
@@ -77,7 +84,7 @@ def critical_difference(
 
 
 def cliques(ranks: FloatArray, cd: float) -> list[tuple[int, int]]:
-    """Return the longest stretches of sorted ranks in which no two differ by the critical difference: first, last.
+    """Return the longest stretches of sorted ranks in which no two differ by more than that: first, last.
 
     Example:
         >>> cliques(np.array([1.0, 1.5, 2.2, 4.0]), 1.0)
@@ -85,7 +92,7 @@ def cliques(ranks: FloatArray, cd: float) -> list[tuple[int, int]]:
     """
     found: list[tuple[int, int]] = []
     for first in range(len(ranks)):
-        last = int(np.flatnonzero(ranks - ranks[first] < cd)[-1])
+        last = int(np.flatnonzero(ranks - ranks[first] <= cd)[-1])
         if last > first and (not found or last > found[-1][1]):
             found.append((first, last))
     return found
@@ -100,8 +107,8 @@ def _check(ranks: pd.DataFrame, cd: float, num_datasets: int) -> None:
         )
     if not 0 < cd < np.inf:
         raise RequestError(f"cd={cd} must be a finite difference of ranks above 0")
-    if len(ranks) < 2 or ranks["policy"].duplicated().any():
-        raise RequestError("ranks must have two policies or more, each once: average over the datasets first")
+    if len(ranks) < 3 or ranks["policy"].duplicated().any():
+        raise RequestError("ranks must have three policies or more, each once: average over the datasets first")
     total, expected = float(ranks["rank"].sum()), len(ranks) * (len(ranks) + 1) / 2
     if not abs(total - expected) < 0.01 * len(ranks):
         raise RequestError(
@@ -125,7 +132,7 @@ def _rows(names: Sequence[str], first: float) -> list[float]:
     return [float(start + _LINE / 2) for start in starts]
 
 
-def _draw_scale(ax: Axes, count: int, cd: float, num_datasets: int, *, side: float) -> None:
+def _draw_scale(ax: Axes, count: int, cd: float, told: str, *, side: float) -> None:
     """Draw the line of ranks with its ticks, and above it the critical difference."""
     ticks = np.linspace(side, 1 - side, count)
     ax.plot([side, 1 - side], [0.0, 0.0], color="black", linewidth=0.8)
@@ -139,7 +146,7 @@ def _draw_scale(ax: Axes, count: int, cd: float, num_datasets: int, *, side: flo
     ax.plot([begin, begin + length], [-0.32, -0.32], color="black", linewidth=1.2, gid="cd")
     for end in (begin, begin + length):
         ax.plot([end, end], [-0.29, -0.35], color="black", linewidth=0.8)
-    ax.text(0.5, -0.37, f"critical difference {cd:.2f}, {num_datasets} datasets", ha="center", va="bottom", fontsize=7)
+    ax.text(0.5, -0.37, told, ha="center", va="bottom", fontsize=7)
     ax.text(side - 0.02, -0.05, "average rank", ha="right", va="center", fontsize=7)
 
 

@@ -142,9 +142,9 @@ def _by_age(group: Group) -> pd.DataFrame:
 
 
 def _over_cells(group: Group, table: pd.DataFrame) -> FloatArray:
+    """Return the deviation over the cells of each class of ages; NaN, and so no band, where there is one cell."""
     deviation = group.runs[0].groupby("age_class")["value"].std(ddof=1).reindex(table.index)
-    filled: FloatArray = np.nan_to_num(deviation.to_numpy(dtype=np.float64))
-    return filled
+    return np.asarray(deviation, dtype=np.float64)
 
 
 def _name(which: Which) -> str:

@@ -40,9 +40,11 @@ def regret(oracle: Oracle, run: Path) -> pd.DataFrame:
             ``replay.max_triggers`` included, and that trained at candidates only, the first of them included.
 
     Returns:
-        One row: run_id, num_triggers (that trained), value_choosing, value_scoring (the run's metric on either half),
-        oracle_choosing, oracle_scoring, regret_choosing, regret_scoring, num_differing (models that do not predict as
-        the candidate's does), kind (``bound``, where the oracle is one and no model differs, else ``reference``).
+        One row: run_id, num_triggers (that trained, up to the last whose model answers a test sample: the one that the
+        end of the stream forces often does not, gains nothing, and is not counted), value_choosing, value_scoring (the
+        run's metric on either half), oracle_choosing, oracle_scoring, regret_choosing, regret_scoring, num_differing
+        (models that do not predict as the candidate's does), kind (``bound``, where the oracle is one and no model
+        differs, else ``reference``).
 
     Raises:
         RequestError: If the runs differ in more, or a trigger is no candidate; the first one is named.
@@ -50,7 +52,7 @@ def regret(oracle: Oracle, run: Path) -> pd.DataFrame:
     """
     with finished_run(run) as policy:
         _check_alike(oracle.manifest, policy.manifest)
-        own = trainings(policy)
+        own = _until_the_last_that_answers(trainings(policy), policy, oracle.variant)
         places = _places(oracle, own, policy)
         values = _values(oracle, policy, own)
         predicted = _digests(policy, own["model_id"].tolist())
@@ -103,6 +105,12 @@ def _compared(config: Mapping[str, Any]) -> dict[str, Any]:
         and (not key.startswith("evaluation.") or key in evaluation)
         and not (key.startswith("dataset.") and is_path_key(key.removeprefix("dataset.")))
     }
+
+
+def _until_the_last_that_answers(own: pd.DataFrame, run: RunDirectory, variant: str) -> pd.DataFrame:
+    """Leave out the trainings at the end whose models answer no test sample."""
+    serving = assign(own["available_at"].tolist(), run.test_split()[0]).of(variant)
+    return own.iloc[: max(0, int(serving.max(initial=0))) + 1]
 
 
 def _places(oracle: Oracle, own: pd.DataFrame, run: RunDirectory) -> list[int]:

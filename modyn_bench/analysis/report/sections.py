@@ -1,4 +1,4 @@
-"""The sections of a report's page: question and verdict, comparisons, what models learn, costs and options.
+"""The sections of a report's page: of each dataset question, verdict, comparisons, costs and options; then of all.
 
 Something new to show is one more function that returns a ``Section`` and one more line in ``sections``.
 """
@@ -16,6 +16,7 @@ from modyn_bench.analysis.report.charts import Compared, charts, ranked, slug
 from modyn_bench.analysis.report.comparisons import Comparisons
 from modyn_bench.analysis.report.continual import continual_section
 from modyn_bench.analysis.report.costs import cost_section
+from modyn_bench.analysis.report.datasets import across_datasets
 from modyn_bench.analysis.report.options import Options, differing_options
 from modyn_bench.analysis.report.question import answer, question
 from modyn_bench.analysis.report.tables import filed
@@ -49,6 +50,7 @@ def sections(of: Comparisons, out: Path) -> Iterator[Section]:
         yield _costs(of, out, source, own, order)
         if options.keys:
             yield _options(out, source, options)
+    yield from across_datasets(of.kept, out)
 
 
 def order_of(tables: Sequence[pd.DataFrame]) -> dict[str, int]:

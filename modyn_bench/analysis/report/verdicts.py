@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,8 @@ class Judged:
         shown, rest = self.verdict.over_periods[:MAX_STATEMENTS], self.verdict.over_periods[MAX_STATEMENTS:]
         more = [f"{len(rest)} more policies are farther from {self.verdict.best}."] if rest else []
         told = [*shown, self.verdict.over_seeds, self.verdict.over_samples]
-        return [self.verdict.headline, *(f"{each}." for each in told), *more, f"{self.verdict.front}."]
+        sentences = [*(f"{each}." for each in told), *more, f"{self.verdict.front}."]
+        return [self.verdict.headline, *self.verdict.notes, *sentences]
 
     @property
     def table(self) -> pd.DataFrame:
@@ -98,13 +99,7 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
                 )
                 continue
             try:
-                verdict = judge(
-                    policies,
-                    windows=_windows(runs, cohort),
-                    metric=str(metric),
-                    variant=_VARIANT,
-                    aggregate=aggregate,
-                )
+                verdict = _judge(runs, cohort, policies, metric=str(metric), aggregate=aggregate)
             except (RequestError, RunError) as error:
                 notes.append(f"{cohort.dataset}, {cohort.window_set} windows, {metric}: no test was made, {error}")
                 continue
@@ -112,7 +107,23 @@ def judge_all(runs: Runs, kept: Sequence[tuple[Cohort, pd.DataFrame]]) -> tuple[
     return found, notes
 
 
-def _windows(runs: Runs, cohort: Cohort) -> WindowsConfig:
-    """Return the options of a cohort's windows, as the evaluation that was loaded has them."""
-    config = runs.manifests[next(iter(cohort.policies))]["config"]
-    return section(WindowsConfig, config["evaluation"]["windows"][cohort.window_set])
+def _judge(
+    runs: Runs, cohort: Cohort, policies: Mapping[str, Sequence[Path]], *, metric: str, aggregate: str
+) -> Verdict:
+    """Judge a cohort's policies on its windows, as the evaluation that was loaded has them."""
+    evaluation = runs.manifests[next(iter(cohort.policies))]["config"]["evaluation"]
+    windows = section(WindowsConfig, evaluation["windows"][cohort.window_set])
+    verdict = judge(
+        policies,
+        windows=windows,
+        metric=metric,
+        variant=_VARIANT,
+        aggregate=aggregate,
+        min_window_samples=evaluation.get("min_window_samples", 1),
+    )
+    if windows.kind != "sliding":
+        return verdict
+    slices = (
+        "Windows overlap, so that tests take slices as long as one of them in their place; means are not the table's."
+    )
+    return replace(verdict, notes=(slices, *verdict.notes))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from modyn_bench.analysis.statistics.results import too_few
+from modyn_bench.analysis.statistics.results import counted, too_few
 from modyn_bench.types import FloatArray, IntArray
 
 MIN_BLOCKS = 8
@@ -46,6 +46,7 @@ class Blocks:
     Attributes:
         starts: The first period of each block, shape (m,).
         length: Periods in the shortest block.
+        longest: Periods in the longest one.
         bias: :math:`\kappa`: by what share the blocks' estimate of the variance of the mean is too small, at most 1.
         effective: How many blocks of the least admissible length there are.
         refusal: Why the blocks cannot pass for independent; empty where they can.
@@ -53,12 +54,22 @@ class Blocks:
 
     starts: IntArray
     length: int
+    longest: int
     bias: float
     effective: int
     refusal: str = ""
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def in_words(self, every: str) -> str:
+        """Write how many blocks there are of how many periods.
+
+        Args:
+            every: The periods' length in words.
+        """
+        lengths = f"{self.length}" if self.length == self.longest else f"{self.length} to {self.longest}"
+        return f"{counted(len(self), 'block')} of {lengths} × {every}"
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sum over the periods of each block: shape (..., T) becomes (..., m)."""
@@ -99,10 +110,12 @@ def cut_blocks(series: FloatArray) -> Blocks:
     num_blocks = max(MIN_BLOCKS, min(MAX_BLOCKS, num_periods // MIN_PERIODS, wanted))
     num_blocks = min(num_blocks, num_periods)
     starts = np.linspace(0, num_periods, num_blocks + 1).astype(np.int64)[:-1]
+    lengths = np.diff(np.append(starts, num_periods))
     refused = effective < MIN_BLOCKS
     return Blocks(
         starts=starts,
-        length=int(np.diff(np.append(starts, num_periods)).min()),
+        length=int(lengths.min()),
+        longest=int(lengths.max()),
         bias=min(1.0, bias_of_one * num_blocks / num_periods),
         effective=effective,
         refusal=too_few("effective blocks", effective, MIN_BLOCKS) if refused else "",

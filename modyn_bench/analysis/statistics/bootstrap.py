@@ -11,6 +11,8 @@ from modyn_bench.types import FloatArray
 
 NUM_RESAMPLES = 1_999
 
+_NO_SPREAD = 1e-12  # of the largest mean of a block: what is less comes of rounding
+
 
 def resample(
     sums: FloatArray, weights: FloatArray, *, generator: np.random.Generator, num_resamples: int = NUM_RESAMPLES
@@ -81,6 +83,8 @@ def bootstrap_interval(
     .. math:: \hat\mu \pm q \sqrt{\lambda} \, \widehat{\mathrm{se}}, \quad
         q = \text{the level-quantile of } |\hat\mu^* - \hat\mu| / \widehat{\mathrm{se}}^*
 
+    It is infinite where most blocks are equal, so that many resamples have no spread.
+
     Args:
         sums: Weighted sums of each block, by seed, shape (S, m), m ≥ 2.
         weights: Of the blocks, shape (m,).
@@ -95,7 +99,7 @@ def bootstrap_interval(
     mean, error = mean_and_error(sums.mean(axis=0), weights)
     means, errors = mean_and_error(*resample(sums, weights, generator=generator, num_resamples=num_resamples))
     distances = np.abs(means - mean)
-    if error > 0:
+    if error > _NO_SPREAD * np.abs(sums).max() / weights.mean():
         with np.errstate(divide="ignore", invalid="ignore"):  # one block drawn throughout has no spread
             studentised = np.where(distances == 0, 0.0, distances / errors)
         distances = studentised * np.sqrt(inflation) * error

@@ -27,30 +27,37 @@ class FrontShares:
     """How often each pipeline is on the Pareto front of resampled seeds and blocks of time.
 
     Attributes:
+        metric: What the values are of.
         names: The pipelines.
         costs: Their mean costs over seeds, shape (P,).
         values: Their mean values, shape (P,).
         on_front: Whether each is on the front of these means, shape (P,).
         shares: The share of resamples in which each is on the front, shape (P,); ``None`` where blocks are too few.
         units: What was resampled: ``10 blocks of 6 × 26w, 3 seeds``.
+        num_resamples: How many there were.
         refusal: Why there are no shares; empty where there are.
     """
 
+    metric: str
     names: tuple[str, ...]
     costs: FloatArray
     values: FloatArray
     on_front: np.ndarray
     shares: FloatArray | None
     units: str
+    num_resamples: int
     refusal: str = ""
 
     def __str__(self) -> str:
         """Name who is on the front, how often, units and estimand in one sentence."""
         if self.shares is None:
             named = [name for name, own in zip(self.names, self.on_front, strict=True) if own]
-            return f"on the front: {', '.join(named)} ({self.units}); {self.refusal}"
+            return f"on the front of sample passes and {self.metric}: {', '.join(named)} ({self.units}); {self.refusal}"
         told = ", ".join(f"{name} {share:.0%}" for name, share in zip(self.names, self.shares, strict=True))
-        return f"on the front: {told} of resamples (bootstrap over {self.units}; {Estimand.OTHER_PERIODS})"
+        return (
+            f"on the front of sample passes and {self.metric}: {told} of {self.num_resamples:,} resamples "
+            f"(bootstrap over {self.units}; {Estimand.OTHER_PERIODS})"
+        )
 
 
 def front_shares(
@@ -86,7 +93,7 @@ def front_shares(
     if blocks.refusal:
         units = f"{counted(len(weights), 'period')} of {pipelines[0].every}, {counted(num_seeds, 'seed')}"
     else:
-        units = f"{len(blocks)} blocks of {blocks.length} × {pipelines[0].every}, {counted(num_seeds, 'seed')}"
+        units = f"{blocks.in_words(pipelines[0].every)}, {counted(num_seeds, 'seed')}"
         with_costs = np.concatenate([blocks.sums(sums), np.repeat(costs[..., None], len(blocks), axis=2)])
         draw = derive(seed, "statistics", "front")
         drawn, sizes = resample(with_costs, blocks.sums(weights), generator=draw, num_resamples=num_resamples)
@@ -94,12 +101,14 @@ def front_shares(
         shares = on_front(of_costs.T, sign * of_values.T).mean(axis=0)
     mean_costs = costs.mean(axis=1)
     return FrontShares(
+        metric=pipelines[0].metric,
         names=tuple(each.name for each in pipelines),
         costs=mean_costs,
         values=values,
         on_front=on_front(mean_costs, sign * values),
         shares=shares,
         units=units,
+        num_resamples=num_resamples,
         refusal=f"no shares: {blocks.refusal}" if blocks.refusal else "",
     )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -14,6 +15,9 @@ from scipy import stats
 from modyn_bench.analysis.statistics.results import Estimand, format_p, too_few
 from modyn_bench.errors import RequestError
 from modyn_bench.types import FloatArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MIN_DATASETS = 5
 """With fewer, ranks only describe."""
@@ -51,6 +55,12 @@ class Ranking:
             f"{text} ({format_p(self.p_value)}, Friedman test; critical difference {self.critical_difference:.2f} at "
             f"{self.level:.0%}, Nemenyi test; {Estimand.OTHER_DATASETS})"
         )
+
+    def table(self) -> pd.DataFrame:
+        """Return a row per pipeline, best first: policy, rank."""
+        import pandas as pd
+
+        return pd.DataFrame({"policy": list(self.names), "rank": self.ranks})
 
     def differ(self, a: str, b: str) -> bool | None:
         """Say whether the ranks of two pipelines differ by more than the critical difference, ``None`` without a test.

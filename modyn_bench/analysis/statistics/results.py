@@ -37,6 +37,7 @@ class Difference:
         level: Its nominal coverage.
         test: The test's name.
         p_value: Two-sided; ``None`` where there is none.
+        least_p: The smallest p-value that the test can give for so many units, before any correction.
         refusal: Why there is no interval or no p-value; empty where there are both.
         num_tests: How many tests the p-value is corrected for; 1 is not corrected.
     """
@@ -54,6 +55,7 @@ class Difference:
     high: float | None = None
     level: float = 0.95
     p_value: float | None = None
+    least_p: float = 0.0
     refusal: str = ""
     num_tests: int = 1
 
@@ -67,7 +69,7 @@ class Difference:
         text += f"; {self.estimand})"
         if self.p_value is not None:
             text += f", {format_p(self.p_value)} ({self.test}"
-            text += f", corrected for {self.num_tests} tests)" if self.num_tests > 1 else ")"
+            text += f", corrected for {self.num_tests} tests; the interval is not)" if self.num_tests > 1 else ")"
         return f"{text}; {self.refusal}" if self.refusal else text
 
 

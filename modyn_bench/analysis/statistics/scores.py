@@ -65,6 +65,7 @@ def composite_scores(
     windows: str | WindowsConfig,
     metric: str = "accuracy",
     variant: str = "currently_active",
+    min_window_samples: int = 1,
 ) -> CompositeScores:
     """Read what a pipeline reaches on every test sample from its runs, which differ by their seed.
 
@@ -79,6 +80,7 @@ def composite_scores(
             ``WindowsConfig(every="26w")``.
         metric: ``accuracy``, ``top_<k>_accuracy`` or ``loss``.
         variant: ``currently_active`` or ``currently_trained``.
+        min_window_samples: Periods with fewer test samples are left out, as an evaluation's windows are.
 
     Raises:
         RequestError: If two runs have one seed or different test splits; if windows depend on the triggers, or overlap
@@ -90,7 +92,8 @@ def composite_scores(
         raise RequestError(f"variant={variant!r} must be one of {', '.join(VARIANTS)}")
     if not runs:
         raise RequestError(f"{name} has no run: name at least one run directory")
-    scores = sorted((_of_run(Path(path), name, windows, metric, variant) for path in runs), key=lambda own: own.seeds)
+    found = (_of_run(Path(path), name, windows, metric, variant, min_window_samples) for path in runs)
+    scores = sorted(found, key=lambda own: own.seeds)
     for path, other in zip(runs[1:], scores[1:], strict=True):
         check_same_split(scores[0], other, f"a run of {name} ({path})")
     seeds = tuple(own.seeds[0] for own in scores)
@@ -126,11 +129,13 @@ def check_same_split(a: CompositeScores, b: CompositeScores, who: str) -> None:
         )
 
 
-def _of_run(path: Path, name: str, windows: str | WindowsConfig, metric: str, variant: str) -> CompositeScores:
+def _of_run(
+    path: Path, name: str, windows: str | WindowsConfig, metric: str, variant: str, min_window_samples: int
+) -> CompositeScores:
     with finished_run(path) as run:
         timestamps, labels = run.test_split()
         config = _windows_config(run, windows)
-        cut = _periods(config, timestamps)
+        cut = _of_enough_samples(_periods(config, timestamps), min_window_samples)
         models = [part.record.model for part in run.parts() if part.record.model is not None]
         values = np.full(len(timestamps), np.nan)
         serving = assign([model.available_at for model in models], cut.anchors).of(variant)
@@ -188,6 +193,16 @@ def _periods(config: WindowsConfig, timestamps: IntArray) -> WindowSet:
         raise RequestError("static windows overlap, and a sample must lie in one period: choose a set of kind sliced")
     parts = {name: getattr(cut, name)[order] for name in ("ids", "starts", "ends", "anchors", "bounds")}
     return replace(cut, **parts)
+
+
+def _of_enough_samples(cut: WindowSet, minimum: int) -> WindowSet:
+    """Leave the windows with fewer test samples empty."""
+    few = cut.bounds[:, 1] - cut.bounds[:, 0] < minimum
+    if few.all():
+        raise RequestError(f"no period holds {minimum} test samples (min_window_samples): choose longer windows")
+    bounds = cut.bounds.copy()
+    bounds[few, 1] = bounds[few, 0]
+    return replace(cut, bounds=bounds)
 
 
 def _fill(

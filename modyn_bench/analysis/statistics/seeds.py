@@ -10,7 +10,7 @@ from scipy import stats
 
 from modyn_bench.analysis.statistics.paired import PairedDifferences, sample_weights
 from modyn_bench.analysis.statistics.results import Difference, Estimand, counted, too_few
-from modyn_bench.analysis.statistics.sign_flip import sign_flip_p
+from modyn_bench.analysis.statistics.sign_flip import sign_flip_p, smallest_p
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
 from modyn_bench.types import FloatArray
@@ -109,5 +109,6 @@ def over_seeds(paired: PairedDifferences, *, aggregate: str = "mean", level: flo
         high=summary.high,
         level=level,
         p_value=p_value,
+        least_p=smallest_p(n),
         refusal=refusal,
     )

@@ -80,7 +80,7 @@ OF_PIPELINES: dict[str, Callable[[Tables, Column], Axes]] = {
     )[0],
     "pareto": lambda t, c: pareto(points_of(t), cost="num_triggers", by="pipeline", column=c),
     "regret": lambda t, c: regret(oracle(), points_of(t), by="pipeline", column=c),
-    "critical_difference": lambda t, c: critical_difference(ranks_of(t), 2.0, num_datasets=9, column=c),
+    "critical_difference": lambda t, c: critical_difference(ranks_of(t), 2.0, num_datasets=9, p_value=0.01, column=c),
 }
 
 

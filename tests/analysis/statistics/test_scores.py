@@ -180,7 +180,7 @@ def test_shares_of_the_front(scores: dict[str, CompositeScores]) -> None:
     found = front_shares(fine, num_resamples=200)
     assert found.shares[1] == 1.0
     assert 0 <= found.shares[0] <= 1
-    assert "of resamples (bootstrap over" in str(found)
+    assert "of 200 resamples (bootstrap over" in str(found)
     np.testing.assert_array_equal(found.shares, front_shares(fine, num_resamples=200).shares)
     worse = replace(fine[1], name="worse", values=fine[1].values - 1, costs=fine[1].costs + 1)
     assert front_shares([*fine, worse], num_resamples=200).shares[2] == 0.0

@@ -25,22 +25,24 @@ def program() -> ModuleType:
 @pytest.mark.parametrize("n", [60, 200])
 @pytest.mark.parametrize("process", ["independent", "AR(0.3)", "AR(0.6)"])
 def test_over_periods(program: ModuleType, process: str, n: int) -> None:
-    made, naive = program.simulate_periods(process, n, TRIALS)
+    made, power, naive = program.simulate_periods(process, n, TRIALS)
     assert made.refused <= 0.1
     assert 0.90 <= made.covered <= 0.99
     assert made.rejected <= 0.094
+    assert power >= 0.8
     assert naive >= 0.18
 
 
 def test_short_series_are_refused(program: ModuleType) -> None:
-    made, _ = program.simulate_periods("AR(0.3)", 30, 20)
+    made, _, _ = program.simulate_periods("AR(0.3)", 30, 20)
     assert made.refused == 1.0
 
 
 def test_seeds_that_differ(program: ModuleType) -> None:
-    made, _ = program.simulate_periods("AR(0.3)", 60, TRIALS, seeds=3, effect=0.5)
+    made, power, _ = program.simulate_periods("AR(0.3)", 60, TRIALS, seeds=3, effect=0.5)
     assert made.covered >= 0.90
     assert made.rejected <= 0.094
+    assert power >= 0.8
 
 
 def test_the_document_has_its_place_for_the_tables(program: ModuleType) -> None:

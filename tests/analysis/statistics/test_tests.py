@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy import stats
+from scipy import signal, stats
 
 from modyn_bench.analysis.statistics.blocks import cut_blocks, first_autocorrelation
 from modyn_bench.analysis.statistics.bootstrap import bootstrap_interval, mean_and_error, resample
@@ -15,7 +17,7 @@ from modyn_bench.analysis.statistics.paired import PairedDifferences, PeriodSeri
 from modyn_bench.analysis.statistics.periods import over_periods
 from modyn_bench.analysis.statistics.samples import over_samples
 from modyn_bench.analysis.statistics.seeds import over_seeds, summarise_seeds
-from modyn_bench.analysis.statistics.sign_flip import sign_flip_p
+from modyn_bench.analysis.statistics.sign_flip import sign_flip_p, smallest_p
 from modyn_bench.errors import RequestError
 from modyn_bench.seeding import derive
 
@@ -55,6 +57,35 @@ class TestSignFlip:
         made = [sign_flip_p(differences, generator=draw(), inflation=inflation) for inflation in (1.0, 1.5, 3.0)]
         assert made == sorted(made)
         assert made[0] < made[-1]
+
+    @pytest.mark.parametrize("inflation", [1.0, 2.5])
+    def test_weighted_and_inflated_by_definition(self, inflation: float) -> None:
+        generator = draw("weighted")
+        weights = generator.uniform(0.2, 3.0, 8)
+        sums = weights * generator.normal(0.5, 1.0, 8)
+
+        def t(flipped: np.ndarray) -> float:
+            mean = flipped.sum() / weights.sum()
+            return abs(mean) / np.sqrt(((flipped - weights * mean) ** 2).sum())
+
+        patterns = [t(np.array(signs) * sums) for signs in itertools.product([-1.0, 1.0], repeat=8)]
+        expected = np.mean(np.array(patterns) >= t(sums) / np.sqrt(inflation) - 1e-12)
+        made = sign_flip_p(sums, weights=weights, generator=draw(), inflation=inflation)
+        assert made == pytest.approx(expected)
+        assert 2**-7 < made < 1
+
+    @pytest.mark.parametrize("inflation", [1.0, 4.0, 50.0])
+    def test_a_large_difference_is_found_however_cautious_the_test(self, inflation: float) -> None:
+        noise = draw("large").normal(0.0, 1.0, 10)
+        made = [sign_flip_p(noise + size, generator=draw(), inflation=inflation) for size in (0.0, 1.0, 5.0, 500.0)]
+        assert made == sorted(made, reverse=True)
+        assert made[-1] == smallest_p(10) == 2**-9
+
+    def test_units_without_a_difference_decide_nothing(self) -> None:
+        sums = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+        padded = np.concatenate([sums, np.zeros(4)])
+        assert sign_flip_p(padded, generator=draw()) == sign_flip_p(sums, generator=draw()) == smallest_p(6)
+        assert sign_flip_p(np.zeros(5), generator=draw()) == 1.0
 
     @pytest.mark.parametrize("bad", [[], [1.0, np.nan]])
     def test_nothing_and_no_number_are_refused(self, bad: list[float]) -> None:
@@ -158,7 +189,7 @@ class TestOverPeriods:
 
     def test_too_few_periods_have_neither(self) -> None:
         found = over_periods(PeriodSeries(np.zeros((2, 47)), np.ones(47), "x", "y", "accuracy", "26w"))
-        assert (found.low, found.high, found.p_value, found.n) == (None, None, None, 7)
+        assert (found.low, found.high, found.p_value, found.n) == (None, None, None, 47)
         assert str(found) == (
             "accuracy: x - y = 0 (no interval, 47 periods of 26w, 2 seeds; other periods); "
             "no interval and no p-value: too few effective blocks, 7 of at least 8"
@@ -171,6 +202,52 @@ class TestOverPeriods:
         assert same.value == pytest.approx(different.value)
         assert different.high - different.low > 1.5 * (same.high - same.low)
         assert different.p_value > same.p_value
+
+    @pytest.mark.parametrize("num_seeds", [1, 3, 10])
+    @pytest.mark.parametrize("process", [0.0, 0.6])
+    def test_what_the_interval_shows_clearly_the_test_finds(self, num_seeds: int, process: float) -> None:
+        """Whatever seeds and neighbours add to the variance, p falls as the difference grows."""
+        generator = draw("power", num_seeds, str(process))
+        periods = signal.lfilter([1.0], [1.0, -process], generator.normal(0.0, 1.0, 120))
+        by_seed = generator.normal(0.0, 0.5, (num_seeds, 1)) if num_seeds > 1 else np.zeros((1, 1))
+        noise = periods + by_seed - by_seed.mean() - periods.mean()
+        found = [over_periods(PeriodSeries(noise + size, np.ones(120))) for size in (0.0, 1.0, 100.0)]
+        p_values = [each.p_value for each in found]
+        assert p_values == sorted(p_values, reverse=True)
+        assert found[-1].low > 0
+        assert p_values[-1] == found[-1].least_p < 0.01
+        assert p_values[0] > 0.5
+
+    @pytest.mark.parametrize(("num_different", "refused"), [(0, True), (5, True), (6, False)])
+    def test_pipelines_that_hardly_differ_have_neither(self, num_different: int, refused: bool) -> None:
+        sums = np.zeros((16, 6))
+        where = draw("places").permutation(16)[:num_different]
+        sums[where, draw("within").integers(0, 6, num_different)] = draw("few").normal(1.0, 0.1, num_different)
+        found = over_periods(PeriodSeries(sums.reshape(1, -1), np.ones(96)))
+        assert (found.n, found.least_p) == (16, smallest_p(num_different))
+        assert (found.low is None) == (found.p_value is None) == refused
+        if refused:
+            assert f"too few blocks in which they differ, {num_different} of at least 6" in str(found)
+        else:
+            assert np.isfinite([found.low, found.high]).all()
+
+    def test_blocks_that_are_nearly_all_equal_have_neither(self) -> None:
+        """Of resamples without the one that differs there is no spread to measure a distance by."""
+        sums = np.ones(96)
+        sums[40] = 5.0
+        found = over_periods(PeriodSeries(sums[None], np.ones(96)))
+        assert (found.low, found.high, found.p_value) == (None, None, None)
+        assert "too few blocks that differ from each other" in found.refusal
+
+    def test_two_seeds_tell_little_of_what_seeds_do(self) -> None:
+        """The same variance of the mean over seeds, from two and from six, beside the same blocks."""
+        shared = draw("few seeds").normal(0.0, 1.0, 96)
+        spread = {2: np.array([-1.0, 1.0]), 6: np.sqrt(5) * np.array([-1.0, -1.0, -1.0, 1.0, 1.0, 1.0])}
+        assert spread[2].var(ddof=1) / 2 == pytest.approx(spread[6].var(ddof=1) / 6)
+        two, six = (over_periods(PeriodSeries(shared + own[:, None], np.ones(96))) for own in spread.values())
+        assert two.high - two.low > 2 * (six.high - six.low)
+        strong = [over_periods(PeriodSeries(shared + 2.5 + own[:, None], np.ones(96))) for own in spread.values()]
+        assert strong[0].p_value > strong[1].p_value
 
     def test_reproducible(self) -> None:
         series = PeriodSeries(draw("again").normal(size=(2, 60)), np.ones(60))
