@@ -24,6 +24,7 @@ from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
 from modyn_bench.training.budgets import plan_training
 from modyn_bench.training.devices import train_together
+from modyn_bench.training.initial_weights import read_initial_weights
 from modyn_bench.training.lightning import collect_garbage
 from modyn_bench.training.optimizers import (
     OptimizerState,
@@ -92,7 +93,7 @@ class ModelTrainer:
         self._untrained = None
         knows_shapes = not preprocessor.inputs.cardinalities  # else the first trigger's categories decide
         if self.config.initial_weights is not None and self.config.start_from != "scratch" and knows_shapes:
-            files.read_initial_weights(module, Path(self.config.initial_weights))
+            read_initial_weights(module, Path(self.config.initial_weights), self.config.fresh_layers)
         plan = TrainingPlan(len(self._split), self.config, self._seed, 0, world_size=self.config.devices)
         optimizers = build_optimizers(self.config.optimizer, module)
         steps = plan.num_optimizer_steps
@@ -194,7 +195,7 @@ class ModelTrainer:
             return module, continued.built_at
         module = self._build(preprocessor, last_key)
         if self.config.initial_weights is not None and self.config.start_from != "scratch":
-            files.read_initial_weights(module, Path(self.config.initial_weights))
+            read_initial_weights(module, Path(self.config.initial_weights), self.config.fresh_layers)
         return module, last_key
 
     def _columns(self, preprocessor: Preprocessor) -> dict[str, NDArray[Any]]:
@@ -225,7 +226,7 @@ class ModelTrainer:
         config = self.config if epochs is None else replace(self.config, epochs=epochs, num_samples=None)
         if model is not None:
             start = "scratch" if config.start_from == "pretrained" else config.start_from
-            config = replace(config, initial_weights=None, start_from=start)
+            config = replace(config, initial_weights=None, fresh_layers=[], start_from=start)
         return ModelTrainer(
             model=self._model if model is None else model,
             config=replace(config, budget="epochs"),
