@@ -104,6 +104,8 @@ class TrainingConfig:
         initial_weights: A safetensors file that the first model (``previous``) or every one (``pretrained``) starts
             from.
         fresh_layers: Layers that ``initial_weights`` does not fill, by the beginning of their names, such as ``fc``.
+        augmentation: What training batches, and no others, are changed by at random: ``{_target_, ...}`` for one
+            augmentation, ``{name: {_target_, ...}}`` for several in the order of their names, ``None`` for none.
         carry_optimizer: Keep the optimiser's state from trigger to trigger (``start_from: previous`` only).
         fit_on: Data that preprocessing is fitted on: ``first_trigger`` or ``all`` (which looks into the future).
         accelerator: Lightning's: ``cpu``, ``gpu``, ``mps``.
@@ -129,6 +131,7 @@ class TrainingConfig:
     start_from: str = "previous"
     initial_weights: str | None = None
     fresh_layers: list[str] = field(default_factory=list)
+    augmentation: dict[str, Any] | None = None
     carry_optimizer: bool = False
     fit_on: str = "first_trigger"
     accelerator: str = "cpu"

@@ -31,6 +31,7 @@ _READ_BY_TRAINER = {
     "optimizer": frozenset({"params", "groups"}),
     "schedule": frozenset({"interval"}),
     "loss": frozenset({"reduction"}),
+    "augmentation": frozenset(),
 }
 
 

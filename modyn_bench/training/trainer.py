@@ -22,6 +22,7 @@ from modyn_bench.models.build import build_model, copies_faithfully
 from modyn_bench.seeding import derive_seed, forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
+from modyn_bench.training.augmentation.augmenter import Augmenter
 from modyn_bench.training.budgets import plan_training
 from modyn_bench.training.devices import train_together
 from modyn_bench.training.initial_weights import read_initial_weights
@@ -71,7 +72,7 @@ class ModelTrainer:
         torch.set_num_threads(config.threads)
 
     def rehearse(self, *, embeddings_for: Sequence[str] = ()) -> None:
-        """Check, before anything is trained, that device, model, data, loss, optimisers and schedule go together.
+        """Check, before anything is trained, that device, model, data, loss, optimisers, schedule, augmentation fit.
 
         A model is built from the first samples, and passes two of them forward as in training and in eval mode; nothing
         of it stays.
@@ -100,6 +101,9 @@ class ModelTrainer:
         build_schedules(self.config.schedule, optimizers, num_steps=steps, num_epochs=plan.num_epochs)
         rows = {name: self._split.columns[name][:2] for name in preprocessor.outputs}
         labels = torch.from_numpy(np.array(self._split.labels[:2], dtype=np.int64)).to(device)
+        augmenter = None
+        if self.config.augmentation is not None:
+            augmenter = Augmenter(self.config.augmentation, seed=self._seed, last_key=-1)
         rehearsal = Rehearsal(
             module,
             preprocessor.transform(rows),
@@ -108,7 +112,7 @@ class ModelTrainer:
             precision=self.config.precision,
         )
         with forked_global_state(self._seed, "rehearsal"):
-            rehearsal.train(self._loss, labels)
+            rehearsal.train(self._loss, labels, augmenter)
             rehearsal.evaluate(embeddings_for=embeddings_for)
 
     def fit(
