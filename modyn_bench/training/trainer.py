@@ -220,7 +220,8 @@ class ModelTrainer:
     def second(self, name: str, *, model: Mapping[str, Any] | None = None, epochs: int | None = None) -> ModelTrainer:
         """Return a trainer of a second model on the same data, whose randomness is its own.
 
-        Another model than this trainer's starts from scratch where this trainer's starts from given weights.
+        Another model than this trainer's starts from scratch where this trainer's starts from given weights, or from
+        those that its configuration names as ``initial_weights``, but for its ``fresh_layers``.
 
         Args:
             name: What the model is called.
@@ -229,8 +230,10 @@ class ModelTrainer:
         """
         config = self.config if epochs is None else replace(self.config, epochs=epochs, num_samples=None)
         if model is not None:
-            start = "scratch" if config.start_from == "pretrained" else config.start_from
-            config = replace(config, initial_weights=None, fresh_layers=[], start_from=start)
+            model = dict(model)
+            weights, fresh = model.pop("initial_weights", None), model.pop("fresh_layers", [])
+            start = "scratch" if config.start_from == "pretrained" and weights is None else config.start_from
+            config = replace(config, initial_weights=weights, fresh_layers=fresh, start_from=start)
         return ModelTrainer(
             model=self._model if model is None else model,
             config=replace(config, budget="epochs"),

@@ -89,6 +89,20 @@ def test_a_second_model_of_another_kind_needs_no_such_layer(tmp_path):
     trainer.second("other", model={"_target_": "worlds.WithNorm"}).rehearse()
 
 
+def test_a_second_model_of_another_kind_may_start_from_weights_of_its_own(tmp_path):
+    save_file({name: torch.ones(3) for name in ("a", "b")}, tmp_path / "of_the_first.safetensors")
+    given = state_of(trainer_of(numbers(), {**MLP, "hidden": [7]}).fit(EVERY, None, last_key=1).module)
+    save_file(given, tmp_path / "of_the_second.safetensors")
+    options = {"initial_weights": str(tmp_path / "of_the_first.safetensors"), "fresh_layers": ["a"], "optimizer": STILL}
+    own = {"initial_weights": str(tmp_path / "of_the_second.safetensors"), "fresh_layers": ["head.bias"]}
+    for start_from in ("previous", "pretrained"):
+        trainer = trainer_of(numbers(), MLP, start_from=start_from, **options)
+        second = trainer.second("other", model={**MLP, "hidden": [7], **own})
+        second.rehearse()
+        state = state_of(second.fit(EVERY, None, last_key=19).module)
+        assert [name for name in given if not torch.equal(given[name], state[name])] == ["head.bias"]
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
