@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from modyn_bench.data.columns import Roles, rows_from_table
 from modyn_bench.data.fingerprint import hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.columnar import ColumnarRecipe
+from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe
 from modyn_bench.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SAVED = ("dataset_dict.json", "state.json")
 
 
 @dataclass(kw_only=True)
-class HuggingFaceRecipe(ColumnarRecipe):
+class HuggingFaceRecipe(TextOrFeaturesRecipe):
     """A dataset of the ``datasets`` package: its columns get the same roles as those of a table.
 
     Label columns of type ``ClassLabel`` keep their class names and their order.
@@ -92,7 +92,7 @@ class HuggingFaceRecipe(ColumnarRecipe):
         with quiet_datasets(data_dir / "huggingface") as hf:
             dataset = self._load(hf)
             table, roles = _with_class_names(dataset, self.roles)
-            return rows_from_table(table, roles, origin=self.origin)
+            return rows_from_table(table, roles, origin=self.origin, data_dir=data_dir)
 
     @property
     def _has_path(self) -> bool:
