@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from modyn_bench.data.columns.base import InputColumns, Problems
 from modyn_bench.data.columns.features import FeatureColumns
+from modyn_bench.data.columns.image_sources import ImageSource, image_source
+from modyn_bench.data.columns.images import ImageColumn
 from modyn_bench.data.columns.texts import TextColumn
 from modyn_bench.data.tokens import HashedNgrams
 from modyn_bench.errors import RequestError
@@ -177,3 +179,56 @@ class FeatureInputs(Inputs):
     def inferred(self) -> Collection[str]:
         """The features that are not declared categories."""
         return set(self.features or ()) - set(self.categorical)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageInput(Inputs):
+    """A column of images.
+
+    Attributes:
+        image: The column: names of files, or the images themselves.
+        folder: Where the files lie; ``None``: names are refused.
+        suffix: What is appended to each name.
+        shape: Channels, height and width to which images are brought.
+    """
+
+    image: str
+    folder: Path | None
+    shape: tuple[int, int, int]
+    suffix: str | None = None
+
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The column."""
+        return {"image": (self.image,)}
+
+    def names(self, known: Sequence[str], taken: Collection[str]) -> tuple[str, ...]:
+        """Return the column."""
+        return (self.image,)
+
+    def check(self, *, label: str, taken: Collection[str]) -> None:
+        """Raise ``RequestError`` if the column has another role."""
+        if self.image in taken:
+            raise RequestError(f"dataset.image={self.image!r} is the label or the timestamp too: choose another column")
+
+    def source(self, table: pa.Table, *, origin: str) -> ImageSource:
+        """Return the encoded images of a table's rows."""
+        return image_source(table, self.image, folder=self.folder, suffix=self.suffix, origin=origin)
+
+    def problems(self, table: pa.Table, *, origin: str) -> Problems:
+        """Return the rows without an image, as far as it can be told without reading any."""
+        return self.source(table, origin=origin).problems()
+
+    def read(self, table: pa.Table, *, taken: Collection[str], origin: str, data_dir: Path) -> InputColumns:
+        """Decode the images."""
+        return ImageColumn(self.source(table, origin=origin), self.image, shape=self.shape, data_dir=data_dir)
+
+    @property
+    def verbatim(self) -> Collection[str]:
+        """The column: a file may be called as missing values are written."""
+        return (self.image,)
+
+    @property
+    def exact(self) -> Collection[str]:
+        """The column: files may be called by numbers."""
+        return (self.image,)

@@ -106,6 +106,21 @@ class TextOrFeaturesRecipe(ColumnarRecipe):
         return TextInput(text=self.text, drop=drop, tokens=tokens)
 
 
+def image_shape(size: Any, channels: int) -> tuple[int, int, int]:  # noqa: ANN401 - any configured value
+    """Return channels, height and width.
+
+    Raises:
+        RequestError: If one is out of range.
+    """
+    size = plain(size)
+    sides = size if isinstance(size, list) else [size, size]
+    if len(sides) != 2 or not all(type(side) is int and side >= 1 for side in sides):
+        raise RequestError(f"dataset.size={size!r} must be a number of pixels, or [height, width]")
+    if channels not in (1, 3):
+        raise RequestError(f"dataset.channels={channels} must be 3 (colour) or 1 (grey)")
+    return channels, sides[0], sides[1]
+
+
 def names_of(key: str, value: Any, *, of: type = str) -> tuple[Any, ...] | None:  # noqa: ANN401 - any configured value
     """Return the distinct names in a configured list, or ``None``.
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modyn_bench.data.columns import Roles, rows_from_table
+from modyn_bench.data.columns import ImageInput, Inputs, Roles, rows_from_table
 from modyn_bench.data.fingerprint import hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe
+from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe, image_shape
 from modyn_bench.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ class HuggingFaceRecipe(TextOrFeaturesRecipe):
             ``DatasetDict`` in memory.
         subset: The configuration of a dataset on the hub that has several.
         split: The split to take; ``train+test`` is both, one behind the other.
+        image: The column of images, instead of ``text`` and ``features``.
+        size: Images: height and width in pixels, one number or ``[height, width]``; see ``ImagesRecipe``.
+        channels: Images: 3 (red, green, blue) or 1 (grey).
         revision: Commit, branch or tag on the hub. A full commit hash identifies the content, so that nothing is loaded
             to find out whether its store is there.
     """
@@ -48,6 +51,9 @@ class HuggingFaceRecipe(TextOrFeaturesRecipe):
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
+    image: str | None = None
+    size: Any = 64
+    channels: int = 3
 
     @property
     def name(self) -> str:
@@ -60,6 +66,21 @@ class HuggingFaceRecipe(TextOrFeaturesRecipe):
     def origin(self) -> str:
         """The path, or what a dataset in memory is called."""
         return str(self.path) if self._has_path else "the dataset in memory"
+
+    @property
+    def inputs(self) -> Inputs:
+        """The images, else the text, else the features.
+
+        Raises:
+            RequestError: If several are given, or an option of one is out of range.
+        """
+        shape = image_shape(self.size, self.channels)
+        if self.image is None:
+            return super().inputs
+        others = [key for key in ("text", "features", "drop", "categorical", "numeric") if getattr(self, key)]
+        if others:
+            raise RequestError(f"dataset.image and dataset.{others[0]} exclude one another: set one of them to null")
+        return ImageInput(image=self.image, folder=None, shape=shape)
 
     def check(self) -> None:
         """Check ranges and, where it needs no download, that the configured columns exist."""

@@ -15,6 +15,7 @@ class TableRecipe(FilesRecipe, TextOrFeaturesRecipe):
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> folder = Path(tempfile.mkdtemp())
         >>> lines = ["ts,x,y", *(f"2020-01-{day:02},{day},{day % 2}" for day in range(1, 29))]
         >>> _ = (folder / "days.csv").write_text("\n".join(lines))
