@@ -55,6 +55,24 @@ def test_shrinking_averages():
     assert np.abs(decode(payload, (1, 4, 4)).astype(int) - 127).max() <= 2
 
 
+def smooth(height, width):
+    return Image.fromarray(noise(6, 8)).resize((width, height), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize(("size", "eighths"), [(16, 1), (40, 2), (100, 4), (101, 8), (400, 8)])
+def test_a_large_jpeg_is_decoded_at_a_fraction_and_looks_the_same(size, eighths):
+    payload = encoded(smooth(400, 560), "JPEG", quality=95)
+    pixels = decode(payload, (3, size, size)).transpose(1, 2, 0).astype(int)
+    with Image.open(io.BytesIO(payload)) as image:
+        whole = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+        image = Image.open(io.BytesIO(payload))
+        image.draft("RGB", (560 * eighths // 8, 400 * eighths // 8))
+        part = np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR))
+    assert np.abs(pixels - part).max() <= 1
+    assert np.abs(pixels - whole).max() <= 12
+    assert np.abs(pixels - whole).mean() < 1.5
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_camera_was_held_as_the_tag_says(orientation):
     upright = noise(6, 10)
