@@ -83,6 +83,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label = "yes" if size + (day > 600) * colour > 0 else "no"
         lines.append(f"{np.datetime64('2020-01-01') + day},{size:.4f},{'rgb'[colour]},{label}")
     (folder / "my.csv").write_text("\n".join(lines) + "\n")
+    (folder / "photos.csv").write_text("file,taken,shows\na.jpg,2020-01-01,dog\nb.jpg,2020-01-02,cat\n")
+    (folder / "resnet50.safetensors").touch()  # whose command is checked, and not run
     for block in BLOCKS:
         if block.file:
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
