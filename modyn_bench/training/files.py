@@ -20,6 +20,7 @@ WEIGHTS = "model.safetensors"
 OPTIMIZERS = "optimizers.safetensors"
 RECORDS = "records.safetensors"
 DESCRIPTION = "model.json"
+_TOLD = 8  # names in a message: large models have hundreds
 
 
 def write_weights(module: nn.Module, file: Path) -> dict[str, str]:
@@ -170,9 +171,20 @@ def fill(
         for name in expected.keys() & tensors.keys()
         if tensors[name].shape != expected[name].shape
     ]
-    problems = [f"it lacks {', '.join(missing)}"] if missing else []
-    problems += [f"it has {', '.join(unexpected)}, which the model has not"] if unexpected else []
-    problems += sorted(shapes)
+    problems = [f"it lacks {_some(missing)}"] if missing else []
+    problems += [f"it has {_some(unexpected)}, which the model has not"] if unexpected else []
+    problems += sorted(shapes)[:_TOLD]
     if problems:
         raise error(f"{what}: {'; '.join(problems)}")
     module.load_state_dict(tensors)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names, and how many more there are.
+
+    Example:
+        >>> _some([str(number) for number in range(10)])
+        '0, 1, 2, 3, 4, 5, 6, 7 and 2 more'
+    """
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
