@@ -18,6 +18,7 @@ CACHE = "fingerprints.json"
 _CHUNK_BYTES = 1 << 22
 _SETTLED_NS = 2_000_000_000
 _HASHING_THREADS = 4
+_HASHED_AT_ONCE = 1024
 
 
 def hash_file(file: Path) -> str:
@@ -90,8 +91,11 @@ def hash_members(folder: Path, names: Sequence[str], data_dir: Path | None = Non
     entry = known.get(key)
     if isinstance(entry, list) and entry[:-1] == [stamp]:
         return str(entry[-1])
+    digests: list[str] = []
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        digest = hash_values("members", list(pool.map(_hash_readable, paths)))
+        for start in range(0, len(paths), _HASHED_AT_ONCE):
+            digests += pool.map(_hash_readable, paths[start : start + _HASHED_AT_ONCE])
+    digest = hash_values("members", digests)
     newest = int(stamps[:, 1].max(initial=0))
     if data_dir is not None and time.time_ns() - newest > _SETTLED_NS:
         with suppress(OSError):

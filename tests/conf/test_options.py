@@ -34,6 +34,12 @@ TARGETED = [path for path in OPTIONS if path.relative_to(CONF).parts[0] in ("dat
 
 # What an option needs before it can be built, because nothing could be its default.
 NEEDED = {
+    "dataset=images": {
+        "dataset.path": "{folder}/rows.csv",
+        "dataset.image": "size",
+        "dataset.timestamp": "time",
+        "dataset.label": "label",
+    },
     "dataset=table": {"dataset.path": "{folder}/rows.csv", "dataset.timestamp": "time", "dataset.label": "label"},
     "dataset=huggingface": {"dataset.path": "owner/name", "dataset.timestamp": "time", "dataset.label": "label"},
 }

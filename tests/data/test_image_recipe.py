@@ -394,6 +394,27 @@ def test_too_little_room_is_told_before_anything_is_decoded(tmp_path, monkeypatc
         recipe(folder).prepare(tmp_path / "other")
 
 
+def test_a_disk_that_is_full_is_told_and_nothing_stays(tmp_path):
+    folder = album(tmp_path)
+    code = (
+        "import resource, sys\n"
+        "from modyn_bench.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["prepare", "dataset=images", "dataset.path=album.csv", "dataset.image=file", "dataset.timestamp=taken"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words, "dataset.label=shows", "data_dir=data"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "data_dir=data cannot be written to (File too large)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert nothing_is_left(tmp_path / "data")
+
+
 @pytest.mark.slow
 def test_a_run_on_images_from_the_command_line(tmp_path):
     """Half of the album is red, half is blue: a model learns that, and the report is of it."""

@@ -26,6 +26,8 @@ from modyn_bench.errors import DataError
 from modyn_bench.types import IntArray
 
 _MAX_THREADS = 8
+_DECODED_AT_ONCE = 256
+"""Images in the pool of threads, all of which are waited for when a person interrupts."""
 
 
 class ImageColumn(InputColumns):
@@ -57,7 +59,10 @@ class ImageColumn(InputColumns):
         weakref.finalize(self, self._pixels.close)
         self._rows: IntArray = np.arange(len(source), dtype=np.int64)
         self._hashes: HashArray = np.zeros(len(source), dtype=np.uint64)
-        self.problems = self._decode(source, threads or min(_MAX_THREADS, os.cpu_count() or 1))
+        try:
+            self.problems = self._decode(source, threads or min(_MAX_THREADS, os.cpu_count() or 1))
+        except OSError as error:  # those of reading an image are its problem
+            raise DataError(f"data_dir={data_dir} cannot be written to ({error.strerror}); set another one") from error
 
     @property
     def gathers(self) -> dict[str, Gather]:
@@ -82,7 +87,7 @@ class ImageColumn(InputColumns):
     def _decode(self, source: ImageSource, threads: int) -> Problems:
         """Write the pixels of all images and note their hashes; return the rows without pixels."""
         found = Findings(len(source))
-        size = chunk_rows(self._row_bytes)
+        size = min(chunk_rows(self._row_bytes), _DECODED_AT_ONCE)
         with _without_warnings(), ThreadPoolExecutor(threads) as pool:
             for start in range(0, len(source), size):
                 rows = range(start, min(start + size, len(source)))
