@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from modyn_bench.models.choose import auto
     from modyn_bench.models.convnet import ConvNet
     from modyn_bench.models.hashed_text import HashedTextClassifier
+    from modyn_bench.models.resnet import ResNet
     from modyn_bench.models.tabular_mlp import TabularMLP
 
-__all__ = ["ConvNet", "HashedTextClassifier", "TabularMLP", "auto"]
+__all__ = ["ConvNet", "HashedTextClassifier", "ResNet", "TabularMLP", "auto"]
 
 _HOMES = {
     "ConvNet": "modyn_bench.models.convnet",
     "HashedTextClassifier": "modyn_bench.models.hashed_text",
+    "ResNet": "modyn_bench.models.resnet",
     "TabularMLP": "modyn_bench.models.tabular_mlp",
     "auto": "modyn_bench.models.choose",
 }
