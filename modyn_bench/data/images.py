@@ -68,7 +68,8 @@ def decode(payload: bytes, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         with Image.open(BytesIO(payload), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UnusableImage(f"an image of more than {MAX_PIXELS:,} pixels", f"{image.width} × {image.height}")
-            image.draft(None, (2 * max(shape), 2 * max(shape)))  # large JPEGs only; several times faster
+            enough = 2 * max(height, width)  # both ways, as the image may have to be turned
+            image.draft(None, (enough, enough))  # of JPEG alone
             image.load()
             upright = _upright(_eight_bits(image).convert(_MODES[channels]), _orientation(image))
             pixels = np.asarray(_covering(upright, height, width))

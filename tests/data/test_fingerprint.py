@@ -5,7 +5,7 @@ import time
 import pytest
 
 from modyn_bench.data import fingerprint
-from modyn_bench.data.fingerprint import CACHE, hash_file, hash_sources, hash_values
+from modyn_bench.data.fingerprint import CACHE, hash_file, hash_members, hash_sources, hash_values
 
 LONG_AGO = 1_600_000_000_000_000_000
 
@@ -65,6 +65,25 @@ def test_a_damaged_cache_costs_reading_again(tmp_path, read_files, text):
     assert hash_sources([source], tmp_path) == first
     assert len(read_files) == 2
     assert json.loads((tmp_path / CACHE).read_text())[str(source.resolve())][-1] == hash_file(source)
+
+
+def test_the_files_of_two_folders_are_not_taken_for_one_another(tmp_path, monkeypatch):
+    for folder, text in (("one", "1"), ("other", "2")):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a", text)
+    monkeypatch.setattr(fingerprint, "_stamp", lambda path: (1, LONG_AGO, LONG_AGO))
+    first = hash_members(tmp_path / "one", ["a"], tmp_path / "data")
+    assert hash_members(tmp_path / "other", ["a"], tmp_path / "data") != first
+    assert hash_members(tmp_path / "one", ["a"], tmp_path / "data") == first
+
+
+def test_files_that_cannot_be_read_have_an_identity(tmp_path):
+    write(tmp_path / "a", "1")
+    hashes = {hash_members(tmp_path, [name]) for name in ("a", "b", "a\0")}
+    assert len(hashes) == 2
+    write(tmp_path / "b", "2")
+    assert hash_members(tmp_path, ["b"]) not in hashes
+    assert hash_members(tmp_path, []) != hash_members(tmp_path, ["b"])
 
 
 def test_values():

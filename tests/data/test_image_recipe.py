@@ -347,6 +347,19 @@ def test_an_image_missing_within_a_table(tmp_path):
     assert any("no image of a known format" in note and "(row 6)" in note for note in store.notes)
 
 
+def test_a_folder_of_tables_beside_the_images(tmp_path):
+    folder = album(tmp_path)
+    judge = contents(recipe(folder).prepare(tmp_path / "data"))
+    (folder / "tables").mkdir()
+    for part, numbers in enumerate((range(15), range(15, 40))):
+        frame(numbers).to_csv(folder / "tables" / f"{part}.csv", index=False)
+    store = recipe(folder, path=str(folder / "tables")).prepare(tmp_path / "data")
+    assert (store.name, contents(store)) == ("tables", judge)
+    first = recipe(folder, path=str(folder / "tables")).source_fingerprint()
+    shade(99).save(folder / "photos" / "39.png")
+    assert recipe(folder, path=str(folder / "tables")).source_fingerprint() != first
+
+
 def test_a_column_of_something_else(tmp_path):
     folder = album(tmp_path)
     frame(range(40)).assign(file=np.arange(40) + 0.5).to_parquet(folder / "album.parquet", index=False)
