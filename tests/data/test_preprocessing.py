@@ -108,10 +108,11 @@ def schema_of_ids(num_categorical: int) -> Schema:
 
 
 def test_ids_of_the_source_get_ids_in_their_order_and_unseen_ones_the_unknown():
-    ids = np.array([[7, 0], [0, 0], [7, 0], [3, 2], [9_000_000, 1]], dtype=np.int32)
+    ids = np.array([[7, 0], [0, 1], [7, 2], [3, 3], [10, 2], [9_000_000, 9_000_000]], dtype=np.int32)
     fitted = Preprocessor.fit(schema_of_ids(2), split_of(categorical=ids), np.array([0, 1, 2]))
-    assert fitted.inputs.cardinalities == (3, 2)
-    assert fitted.transform({"categorical": ids})["categorical"].tolist() == [[2, 1], [1, 1], [2, 1], [0, 0], [0, 0]]
+    assert fitted.inputs.cardinalities == (3, 4)
+    known = fitted.transform({"categorical": ids})["categorical"]
+    assert known.tolist() == [[2, 1], [1, 2], [2, 3], [0, 0], [0, 3], [0, 0]]
 
 
 @given(hnp.arrays(np.int32, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=st.integers(0, 40)), st.data())
