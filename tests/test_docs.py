@@ -74,7 +74,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's working directory: a table of their own, the policies of the documents, and nothing else."""
+    """A user's working directory: data of their own, the policies of the documents, and nothing else."""
     folder = tmp_path_factory.mktemp("user")
     generator = np.random.default_rng(0)
     lines = ["ts,size,colour,y"]
@@ -87,6 +87,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos.csv").write_text("id,file,taken,shows\n1,photos/1.jpg,2020-01-01,cat\n")
     (folder / "cglm.csv").write_text("id,landmark_id,upload_date\n1,5,1300000000\n")
     (folder / "resnet50.safetensors").touch()  # whose command is checked, and not run
+    (folder / "criteo").mkdir()
+    (folder / "criteo" / "day_0.bin").write_bytes(bytes(2 * 160))
+    (folder / "visits.bin").write_bytes(bytes(2 * 40))
     for block in BLOCKS:
         if block.file:
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)

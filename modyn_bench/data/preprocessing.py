@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.data.store import Column, Schema, Split
+from modyn_bench.data.vocabularies import IdTable, KnownIds, Vocabulary, fit_vocabularies
 from modyn_bench.errors import DataError
 from modyn_bench.types import FloatArray, IntArray
-
-UNKNOWN = 0
-"""The id of a category that the fitted samples do not have."""
 
 CLIP = 5.0
 """Standardised features are cut to so many deviations: later data may leave the fitted range by any factor."""
@@ -60,13 +58,15 @@ class Preprocessor:
 
     ``x -> (x − mean) / σ`` for numeric features, cut to ±5, a missing or infinite value becoming the mean; a feature
     that is constant or missing throughout has σ = 1. A category gets its position, from 1, among the fitted samples'
-    categories in lexical order; any other one has id 0. Tokens pass through; images are divided by 255.
+    categories in lexical order, or, where the source numbers them, in the order of those numbers; any other one has id
+    0. Tokens pass through; images are divided by 255.
 
     Args:
         schema: The store's columns and classes.
         mean: Of each numeric feature, shape (F,).
         scale: σ of each numeric feature, shape (F,).
-        vocabularies: Of each categorical feature the known categories, as strings: they outlive a store's codes.
+        vocabularies: Of each categorical feature the known categories, as strings: they outlive a store's codes; or
+            as the source's own ids.
 
     Example:
         >>> column = Column("numeric", "numeric", "float32", (1,), ("age",))
@@ -84,7 +84,7 @@ class Preprocessor:
         *,
         mean: FloatArray | None = None,
         scale: FloatArray | None = None,
-        vocabularies: tuple[tuple[str, ...], ...] = (),
+        vocabularies: tuple[Vocabulary, ...] = (),
     ) -> None:
         self.schema = schema
         self.mean = np.zeros(0) if mean is None else mean
@@ -94,7 +94,7 @@ class Preprocessor:
         self.outputs = {column.name: _output_of(column) for column in schema.inputs}
         self._kinds = {column.name: column.kind for column in schema.inputs}
         categorical = [column for column in schema.inputs if column.kind == "categorical"]
-        self._ids, self._id_offsets = _id_table(categorical[0], vocabularies) if categorical else _NO_TABLE
+        self._ids = IdTable(categorical[0], vocabularies) if categorical else None
 
     @classmethod
     def fit(cls, schema: Schema, split: Split, keys: IntArray) -> Preprocessor:
@@ -111,13 +111,13 @@ class Preprocessor:
         if not len(keys):
             raise DataError("preprocessing cannot be fitted on no sample at all: select at least one")
         mean, scale = None, None
-        vocabularies: tuple[tuple[str, ...], ...] = ()
+        vocabularies: tuple[Vocabulary, ...] = ()
         for column in schema.inputs:
             array = split.columns[column.name]
             if column.kind == "numeric":
                 mean, scale = _fit_scale(array, keys)
             elif column.kind == "categorical":
-                vocabularies = _fit_vocabularies(column, array, keys)
+                vocabularies = fit_vocabularies(column, _chunks(array, keys))
         return cls(schema, mean=mean, scale=scale, vocabularies=vocabularies)
 
     def transform(
@@ -135,8 +135,8 @@ class Preprocessor:
             array = np.empty((len(stored), *spec.shape), dtype=spec.dtype) if out is None else out[name]
             if self._kinds[name] == "numeric":
                 self._standardise(stored, array)
-            elif self._kinds[name] == "categorical":
-                np.take(self._ids, stored + self._id_offsets, out=array, mode="clip")
+            elif self._ids is not None and self._kinds[name] == "categorical":
+                self._ids.look_up(stored, array)
             elif self._kinds[name] == "image" and stored.dtype == np.uint8:
                 np.divide(stored, np.float32(255), out=array, dtype=np.float32)
             else:
@@ -149,7 +149,10 @@ class Preprocessor:
         return {
             "mean": self.mean.tolist(),
             "scale": self.scale.tolist(),
-            "vocabularies": [list(vocabulary) for vocabulary in self.vocabularies],
+            "vocabularies": [
+                vocabulary.to_json() if isinstance(vocabulary, KnownIds) else list(vocabulary)
+                for vocabulary in self.vocabularies
+            ],
         }
 
     @classmethod
@@ -163,7 +166,10 @@ class Preprocessor:
             schema,
             mean=np.array(values["mean"], dtype=np.float64),
             scale=np.array(values["scale"], dtype=np.float64),
-            vocabularies=tuple(tuple(vocabulary) for vocabulary in values["vocabularies"]),
+            vocabularies=tuple(
+                KnownIds.from_json(vocabulary) if isinstance(vocabulary, dict) else tuple(vocabulary)
+                for vocabulary in values["vocabularies"]
+            ),
         )
         features = sum(column.shape[0] for column in schema.inputs if column.kind == "numeric")
         categorical = sum(column.shape[0] for column in schema.inputs if column.kind == "categorical")
@@ -196,9 +202,6 @@ class Preprocessor:
             np.divide(scaled, self.scale.astype(scaled.dtype), out=scaled)
         np.nan_to_num(scaled, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         np.clip(scaled, -CLIP, CLIP, out=out, casting="same_kind")
-
-
-_NO_TABLE: tuple[IntArray, IntArray] = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
 
 
 def _output_of(column: Column) -> OutputColumn:
@@ -240,27 +243,3 @@ def _fit_scale(array: NDArray[Any], keys: IntArray, unit: FloatArray | None = No
     if unit is not None:
         mean, scale = mean * unit, scale * unit
     return mean, np.where((low < high) & (scale > 0), scale, 1.0)
-
-
-def _fit_vocabularies(column: Column, array: NDArray[Any], keys: IntArray) -> tuple[tuple[str, ...], ...]:
-    """Return for each feature the categories that the samples have, in lexical order whatever the store's codes."""
-    seen = [np.zeros(len(categories), dtype=bool) for categories in column.categories]
-    for codes in _chunks(array, keys):
-        for feature, mask in enumerate(seen):
-            mask[codes[:, feature]] = True
-    return tuple(
-        tuple(sorted(categories[code] for code in np.flatnonzero(mask)))
-        for categories, mask in zip(column.categories, seen, strict=True)
-    )
-
-
-def _id_table(column: Column, vocabularies: tuple[tuple[str, ...], ...]) -> tuple[IntArray, IntArray]:
-    """Return one table of ids for all features, behind one another, and where each feature's part starts."""
-    parts, offsets, start = [], [], 0
-    for categories, vocabulary in zip(column.categories, vocabularies, strict=False):
-        ids = {category: position for position, category in enumerate(vocabulary, start=UNKNOWN + 1)}
-        parts.append([ids.get(category, UNKNOWN) for category in categories])
-        offsets.append(start)
-        start += len(categories)
-    table = np.array([code for part in parts for code in part], dtype=np.int64)
-    return table, np.array(offsets, dtype=np.int64)

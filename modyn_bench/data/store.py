@@ -45,7 +45,8 @@ class Column:
         shape: Shape of one sample, e.g. ``(6,)`` for six numeric features; ``()`` for blobs.
         names: The source's column names, one per feature (numeric and categorical).
         categories: For each categorical feature its dictionary, code -> string. It is only a lossless coding of the
-            source; no model sees it. A missing value is the category ``<missing>``.
+            source; no model sees it. A missing value is the category ``<missing>``. Empty where the source numbers its
+            categories itself, and the numbers are stored.
         num_values: For tokens: the number of hash buckets. Ids run from 1 to ``num_values``; 0 is padding.
     """
 

@@ -1,4 +1,4 @@
-"""The zoo: small models for text, tables and images; any other ``torch.nn.Module`` works as well.
+"""The zoo: small models for text, tables, clicks and images; any other ``torch.nn.Module`` works as well.
 
 Importing this package does not import torch.
 """
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from modyn_bench.models.choose import auto
     from modyn_bench.models.convnet import ConvNet
+    from modyn_bench.models.dlrm import DLRM
     from modyn_bench.models.hashed_text import HashedTextClassifier
     from modyn_bench.models.resnet import ResNet
     from modyn_bench.models.tabular_mlp import TabularMLP
 
-__all__ = ["ConvNet", "HashedTextClassifier", "ResNet", "TabularMLP", "auto"]
+__all__ = ["DLRM", "ConvNet", "HashedTextClassifier", "ResNet", "TabularMLP", "auto"]
 
 _HOMES = {
+    "DLRM": "modyn_bench.models.dlrm",
     "ConvNet": "modyn_bench.models.convnet",
     "HashedTextClassifier": "modyn_bench.models.hashed_text",
     "ResNet": "modyn_bench.models.resnet",

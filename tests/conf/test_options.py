@@ -41,6 +41,8 @@ NEEDED = {
         "dataset.label": "label",
     },
     "dataset=table": {"dataset.path": "{folder}/rows.csv", "dataset.timestamp": "time", "dataset.label": "label"},
+    "dataset=records": {"dataset.path": "{folder}/clicks.bin"},
+    "+experiment/paper=criteo_throughput": {"dataset.path": "{folder}/clicks.bin"},
     "dataset=huggingface": {"dataset.path": "owner/name", "dataset.timestamp": "time", "dataset.label": "label"},
 }
 
@@ -91,6 +93,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rows")
     lines = [f"2020-01-{day:02d},{day * 0.5},{'no' if day % 2 else 'yes'}" for day in range(1, 29)]
     (folder / "rows.csv").write_text("\n".join(["time,size,label", *lines]) + "\n")
+    (folder / "clicks.bin").write_bytes(bytes(160 * 4))
     return folder
 
 

@@ -102,6 +102,43 @@ def test_ids_outlive_the_codes_of_a_store():
     assert loaded.to_json() == fitted.to_json()
 
 
+def schema_of_ids(num_categorical: int) -> Schema:
+    names = tuple(f"c{i}" for i in range(num_categorical))
+    return Schema((Column("categorical", "categorical", "int32", (num_categorical,), names),), ("no", "yes"))
+
+
+def test_ids_of_the_source_get_ids_in_their_order_and_unseen_ones_the_unknown():
+    ids = np.array([[7, 0], [0, 1], [7, 2], [3, 3], [10, 2], [9_000_000, 9_000_000]], dtype=np.int32)
+    fitted = Preprocessor.fit(schema_of_ids(2), split_of(categorical=ids), np.array([0, 1, 2]))
+    assert fitted.inputs.cardinalities == (3, 4)
+    known = fitted.transform({"categorical": ids})["categorical"]
+    assert known.tolist() == [[2, 1], [1, 2], [2, 3], [0, 0], [0, 3], [0, 0]]
+
+
+@given(hnp.arrays(np.int32, st.tuples(st.integers(1, 30), st.integers(1, 3)), elements=st.integers(0, 40)), st.data())
+def test_ids_of_the_source_become_those_that_a_dictionary_of_them_gives(ids, data):
+    """Judged by what is done with strings, which as three digits each sort like the numbers."""
+    words = tuple(f"{number:03}" for number in range(41))
+    keys = np.array(data.draw(st.lists(st.integers(0, len(ids) - 1), min_size=1)), dtype=np.int64)
+    by_ids = Preprocessor.fit(schema_of_ids(ids.shape[1]), split_of(categorical=ids), keys)
+    by_words = Preprocessor.fit(schema_of(0, ids.shape[1], words), split_of(categorical=ids), keys)
+    loaded = Preprocessor.from_json(json.loads(json.dumps(by_ids.to_json())), schema_of_ids(ids.shape[1]))
+    assert by_ids.inputs == by_words.inputs == loaded.inputs
+    assert loaded.to_json() == by_ids.to_json()
+    for fitted in (by_ids, loaded):
+        np.testing.assert_array_equal(
+            fitted.transform({"categorical": ids})["categorical"],
+            by_words.transform({"categorical": ids})["categorical"],
+        )
+
+
+def test_a_million_ids_are_known_by_a_bit_each():
+    ids = np.arange(0, 2_000_000, 2, dtype=np.int32)[:, None]
+    fitted = Preprocessor.fit(schema_of_ids(1), split_of(categorical=ids), np.arange(len(ids)))
+    assert fitted.inputs.cardinalities == (1_000_001,)
+    assert len(json.dumps(fitted.to_json())) < 2_000_000 / 8 * 4 / 3 + 100
+
+
 def test_tokens_pass_through_and_images_are_scaled_to_one():
     columns = (
         Column("tokens", "tokens", "int32", (3,), num_values=10),

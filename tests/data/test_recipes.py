@@ -47,12 +47,15 @@ def test_every_option_names_a_recipe_and_all_of_its_fields(file):
 
 def test_recipes_and_their_checks_import_nothing_heavy(tmp_path):
     (tmp_path / "toy.csv").write_text("ts,x,y\n1,2,3\n")
+    (tmp_path / "clicks.bin").write_bytes(bytes(320))
     code = f"""
 import sys
 from modyn_bench.data.recipes.arxiv import ArxivRecipe
 from modyn_bench.data.recipes.huggingface import HuggingFaceRecipe
+from modyn_bench.data.recipes.records import RecordsRecipe
 from modyn_bench.data.recipes.table import TableRecipe
 ArxivRecipe().check()
+RecordsRecipe(path={str(tmp_path / "clicks.bin")!r}).check()
 TableRecipe(path={str(tmp_path / "toy.csv")!r}, timestamp="ts", label="y").check()
 HuggingFaceRecipe(path="someone/news", timestamp="ts", label="y").check()
 heavy = sorted(set(sys.modules) & {{"torch", "pandas", "pyarrow", "datasets"}})

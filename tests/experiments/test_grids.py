@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import struct
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from labels import label_of
 
 EXPERIMENTS = ROOT / "experiments"
 TOLD = yaml.safe_load((EXPERIMENTS / "paper.yaml").read_text())
-FILES = {"yearbook": "yearbook.parquet", "arxiv": "titles.tsv", "criteo": "clicks.csv", "cglm": "cglm.csv"}
+FILES = {"yearbook": "yearbook.parquet", "arxiv": "titles.tsv", "criteo": "criteo", "cglm": "cglm.csv"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ PAPER = [
     Grid("paper_selection/run.sh", ("cglm", FILES["cglm"]), 84),
     Grid("arxiv_baselines/run.sh", (FILES["arxiv"],), 16),
     Grid("yearbook_policies/run.sh", (FILES["yearbook"],), 217),
-    Grid("throughput/run.sh", (FILES["criteo"],), 2),  # of 48: the other knobs have no meaning here
+    Grid("throughput/run.sh", ("criteo", FILES["criteo"]), 2),  # of 48: the other knobs have no meaning here
     Grid("throughput/run.sh", ("cglm", FILES["cglm"]), 2),  # of 44
 ]
 SMALL_IMAGES = ["dataset.size=32", "model.depth=18", "training.batch_size=16"]
@@ -79,7 +80,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     days = pd.date_range("1988-01-01", "2019-12-31", 200).strftime("%Y-%m-%d")
     lines += [f'{i}\t{day}\t{"cs" if i % 2 else "math"}.AG\tOn "{i}" things' for i, day in enumerate(days)]
     (folder / FILES["arxiv"]).write_text("\n".join(lines) + "\n")
-    (folder / FILES["criteo"]).write_text("\n".join(clicks(generator)) + "\n")
+    (folder / FILES["criteo"]).mkdir()
+    for day in range(3):
+        (folder / FILES["criteo"] / f"day_{day}.bin").write_bytes(clicks(generator, 80))
     write_landmarks(folder, generator)
     programs = folder / "bin"
     programs.mkdir()
@@ -90,14 +93,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def clicks(generator: np.random.Generator) -> list[str]:
-    """Return lines of Criteo's format, with a header: label, 13 counts that may be missing, 26 categories."""
-    lines = [",".join(["label", *(f"I{i}" for i in range(1, 14)), *(f"C{i}" for i in range(1, 27))])]
-    for row in range(200):
-        counts = [str(number) if number else "" for number in generator.integers(0, 9, 13)]
-        categories = [f"{number:08x}" for number in generator.integers(0, 9, 26)]
-        lines.append(",".join([str(row % 2), *counts, *categories]))
-    return lines
+def clicks(generator: np.random.Generator, count: int) -> bytes:
+    """Return a day of Criteo's clicks after the usual preprocessing: label, 13 numbers, 26 categories."""
+    records = []
+    for row in range(count):
+        numbers, categories = generator.standard_normal(13), generator.integers(0, 9, 26)
+        records.append(struct.pack("<i13f26i", row % 2, *numbers, *categories))
+    return b"".join(records)
 
 
 def write_landmarks(folder: Path, generator: np.random.Generator) -> None:
@@ -266,12 +268,12 @@ def finished(folder: Path, grid: str, *words: str) -> list[str]:
 def test_only_a_grid_without_overrides_writes_over_what_is_committed(user: Path):
     program = str(EXPERIMENTS / "summarise.py")
     committed = str(EXPERIMENTS / "throughput" / "results.csv")
-    small, paper = [program, "throughput", "small", "here"], [program, "throughput", "paper", "here"]
+    small, paper = [program, "throughput", "small", "here"], [program, "throughput", "paper", "here/criteo"]
     assert finished(user, "throughput/small.sh") == [*small, "--out", committed]
-    assert finished(user, "throughput/run.sh", "clicks.csv") == [*paper, "--out", committed]
+    assert finished(user, "throughput/run.sh", "criteo", "clicks") == [*paper, "--out", committed]
     assert finished(user, "throughput/small.sh", "training.epochs=2") == [*small, "--out", "here/results.csv"]
-    words = ("clicks.csv", "training.accelerator=gpu")
-    assert finished(user, "throughput/run.sh", *words) == [*paper, "--out", "here/results.csv"]
+    words = ("criteo", "clicks", "training.accelerator=gpu")
+    assert finished(user, "throughput/run.sh", *words) == [*paper, "--out", "here/criteo/results.csv"]
 
 
 @pytest.mark.parametrize("script", sorted(str(path.relative_to(EXPERIMENTS)) for path in EXPERIMENTS.glob("*/run.sh")))

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 UNITS = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 _UNIT_LIMITS = (("s", 1e11), ("ms", 1e14), ("us", 1e17), ("ns", np.inf))
-_EARLIEST, _LATEST = -62_135_596_800 * MICROSECONDS, 253_402_300_799 * MICROSECONDS  # years 1 to 9999
-_LARGEST = _LATEST * 1e3  # in nanoseconds; what is larger is no time in any unit
+EARLIEST, LATEST = -62_135_596_800 * MICROSECONDS, 253_402_300_799 * MICROSECONDS  # years 1 to 9999
+_LARGEST = LATEST * 1e3  # in nanoseconds; what is larger is no time in any unit
 _LARGEST_INT = int(np.iinfo(np.int64).max)
 _UNREADABLE = np.iinfo(np.int64).min
 
@@ -61,7 +61,7 @@ def parse_times(
         every = np.ones(table.num_rows, dtype=bool)
         rows = every if deciding is None else deciding
         times = _from_column(joined(table[columns[0]]), columns[0], unit, rows, origin, notes)
-    times = np.where((times < _EARLIEST) | (times > _LATEST), _UNREADABLE, times)
+    times = np.where((times < EARLIEST) | (times > LATEST), _UNREADABLE, times)
     return times, times == _UNREADABLE, notes
 
 
@@ -102,7 +102,7 @@ def _from_moments(column: pa.Array) -> IntArray:
     counts = _nulls_unreadable(ticks)
     if factor == 0:  # nanoseconds
         return np.where(counts == _UNREADABLE, counts, counts // 1000)
-    fits = (counts >= _EARLIEST // factor) & (counts <= _LATEST // factor)
+    fits = (counts >= EARLIEST // factor) & (counts <= LATEST // factor)
     return np.where(fits, np.where(fits, counts, 0) * factor, _UNREADABLE)
 
 

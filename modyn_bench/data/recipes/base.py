@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -13,6 +14,17 @@ from modyn_bench.data.ingest import Rows, build_store
 from modyn_bench.data.splits import SplitRule
 from modyn_bench.data.store import FORMAT_VERSION, SampleStore
 from modyn_bench.errors import DataError
+
+
+def named_after(path: str, otherwise: str) -> str:
+    """Return what a dataset is called after its file or folder: the name up to the first dot, in plain characters.
+
+    Example:
+        >>> named_after("data/My clicks.2024.csv", "table")
+        'My-clicks'
+    """
+    stem = Path(path).name.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or otherwise
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any configuration value

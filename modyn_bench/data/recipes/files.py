@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +10,7 @@ from modyn_bench.data.columns import Roles, note_saved_index, rows_from_table
 from modyn_bench.data.columns.common import check_names
 from modyn_bench.data.fingerprint import hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.base import plain
+from modyn_bench.data.recipes.base import named_after, plain
 from modyn_bench.data.recipes.columnar import ColumnarRecipe
 from modyn_bench.data.sources.base import MISSING_VALUES, Source, TextFormat, kind_of, open_sources
 from modyn_bench.data.sources.union import concatenate
@@ -42,8 +41,7 @@ class FilesRecipe(ColumnarRecipe):
     @property
     def name(self) -> str:
         """The file's name without its suffixes."""
-        stem = Path(self.path).name.split(".")[0]
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "table"
+        return named_after(self.path, "table")
 
     @property
     def origin(self) -> str:

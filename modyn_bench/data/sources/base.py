@@ -165,14 +165,19 @@ def open_sources(path: Path, text_format: TextFormat) -> list[Source]:
         "parquet": ParquetSource,
         "json lines": JsonLinesSource,
     }
-    files = _files(path)
+    files = files_at(path)
     kinds = {kind_of(file)[0] for file in files}
     if len(kinds) > 1:
         raise RequestError(f"dataset.path={path}: the folder holds files of several kinds ({', '.join(sorted(kinds))})")
     return [classes[kind_of(file)[0]](file, text_format) for file in files]
 
 
-def _files(path: Path) -> list[Path]:
+def files_at(path: Path) -> list[Path]:
+    """Return the file at a path, or the files of a folder in the order of their names.
+
+    Raises:
+        RequestError: If there is no such path, or the folder holds none, or more than files.
+    """
     if path.is_file():
         return [path]
     if path.is_dir():
