@@ -19,6 +19,7 @@ from modyn_bench.data.hashing import hash_numbers, hash_texts
 from modyn_bench.data.ingest import Rows
 from modyn_bench.data.splits import content_hash
 from modyn_bench.data.store import Schema
+from modyn_bench.data.tokenizing import Tokenizer
 from modyn_bench.data.tokens import HashedNgrams
 from modyn_bench.errors import DataError, RequestError
 
@@ -61,7 +62,7 @@ class Roles:
     categorical: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     invalid_rows: str = "error"
-    tokens: HashedNgrams = field(default_factory=HashedNgrams)
+    tokens: Tokenizer = field(default_factory=HashedNgrams)
 
     def check(self) -> None:
         """Raise ``RequestError`` if options contradict one another."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from modyn_bench.data.columns import Roles
 from modyn_bench.data.columns.common import written
-from modyn_bench.data.recipes.base import Recipe, plain
-from modyn_bench.data.tokens import HashedNgrams
+from modyn_bench.data.recipes.base import plain
+from modyn_bench.data.recipes.text import TextRecipe
 from modyn_bench.errors import RequestError
 
 
 @dataclass(kw_only=True)
-class ColumnarRecipe(Recipe):
+class ColumnarRecipe(TextRecipe):
     """A source with named columns.
 
     Attributes:
@@ -29,9 +29,6 @@ class ColumnarRecipe(Recipe):
         categorical: Features that are categories although they are numbers.
         numeric: Features that are numbers although they are text.
         invalid_rows: Rows without a label or a readable time: ``error``, or ``drop``, which is noted with counts.
-        num_buckets: Text: number of hash buckets of the word n-grams.
-        ngrams: Text: longest n-gram, in words.
-        max_tokens: Text: n-grams kept per sample.
     """
 
     timestamp: Any
@@ -45,9 +42,6 @@ class ColumnarRecipe(Recipe):
     categorical: list[str] | None = None
     numeric: list[str] | None = None
     invalid_rows: str = "error"
-    num_buckets: int = 65_535
-    ngrams: int = 2
-    max_tokens: int = 64
 
     @property
     def roles(self) -> Roles:
@@ -69,12 +63,14 @@ class ColumnarRecipe(Recipe):
             categorical=_names("categorical", self.categorical) or (),
             numeric=_names("numeric", self.numeric) or (),
             invalid_rows=self.invalid_rows,
-            tokens=HashedNgrams(self.num_buckets, self.ngrams, self.max_tokens),
+            tokens=self.tokens,
         )
 
     def check(self) -> None:
         """Raise ``RequestError`` if a value is out of range or options contradict one another."""
         super().check()
+        if self.tokenizer is not None and self.text is None:
+            raise RequestError("dataset.tokenizer is for text: name its column by dataset.text, or leave it out")
         self.roles.check()
 
 
