@@ -36,6 +36,7 @@ TARGETED = [path for path in OPTIONS if path.relative_to(CONF).parts[0] in ("dat
 NEEDED = {
     "dataset=table": {"dataset.path": "{folder}/rows.csv", "dataset.timestamp": "time", "dataset.label": "label"},
     "dataset=huggingface": {"dataset.path": "owner/name", "dataset.timestamp": "time", "dataset.label": "label"},
+    "model=pretrained_text": {"model.path": "{folder}"},
 }
 
 
