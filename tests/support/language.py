@@ -1,14 +1,15 @@
-"""A small random DistilBERT, with a WordPiece tokenizer trained on some of the bundled titles."""
+"""A small random DistilBERT, with a WordPiece tokenizer made of some of the bundled titles."""
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from modyn_bench.data.recipes.arxiv import SAMPLE
 
@@ -22,11 +23,17 @@ def titles(number: int = 400) -> list[str]:
 
 
 def write_tokenizer(folder: Path, *, special: list[str] = SPECIAL, size: int = 600) -> Path:
-    """Write a BERT-like tokenizer.json, whose special tokens have the first ids."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.train_from_iterator(titles(), trainers.WordPieceTrainer(vocab_size=size, special_tokens=special))
+    """Write a BERT-like tokenizer.json: special tokens, letters and the commonest words, always the same."""
+    normalizer, splitter = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+    split = [splitter.pre_tokenize_str(normalizer.normalize_str(title)) for title in titles()]
+    counts = Counter(word for words in split for word, _ in words)
+    letters = sorted({letter for word in counts for letter in word})
+    common = sorted(counts, key=lambda word: (-counts[word], word))
+    tokens = list(dict.fromkeys([*special, *letters, *(f"##{letter}" for letter in letters), *common]))[:size]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
+    tokenizer.add_special_tokens(special)
     around = [(token, special.index(token)) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=around)
     folder.mkdir(parents=True, exist_ok=True)
