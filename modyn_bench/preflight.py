@@ -286,7 +286,7 @@ def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
     if not isinstance(built, base):
         return [f"{name}._target_={node['_target_']} makes a {type(built).__name__}, which is no {base.__name__}"]
     problems = _complaint(getattr(built, "check", _no_complaint))
-    second_models = built.second_models if name == "selector" else {}
+    second_models = getattr(built, "second_models", {})  # of a selector
     return problems + [absent for key, model in second_models.items() for absent in _absent_places(key, model)]
 
 

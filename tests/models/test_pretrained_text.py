@@ -44,6 +44,15 @@ def roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def published(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DistilBERT as it is published, with what it was pretrained by, under longer names."""
+    target = tmp_path_factory.mktemp("published")
+    shutil.copy(folder / "tokenizer.json", target)
+    transformers.DistilBertForMaskedLM(transformers.AutoConfig.from_pretrained(folder)).save_pretrained(target)
+    return target
+
+
 def inputs_of(folder: Path, length: int = LENGTH, num_classes: int = 3) -> InputSpec:
     schema = Schema((TokenizerFile(str(folder), length).column("title"),), tuple("abcdefgh"[:num_classes]))
     return Preprocessor(schema).inputs
@@ -58,7 +67,7 @@ def encoded(folder: Path, texts: list[str], length: int = LENGTH) -> torch.Tenso
     return torch.from_numpy(TokenizerFile(str(folder), length).encode(texts).astype(np.int64))
 
 
-@pytest.mark.parametrize("kind", ["folder", "roberta"])
+@pytest.mark.parametrize("kind", ["folder", "published", "roberta"])
 def test_against_transformers(kind, request):
     folder = request.getfixturevalue(kind)
     texts = titles()[:50]
