@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import yaml
 from hydra.core.override_parser.types import Override
+from language import write_language_model
 
 from modyn_bench.cli import main
 from modyn_bench.commands.composing import Composer
@@ -37,13 +38,15 @@ class Grid:
     script: str
     words: tuple[str, ...]
     jobs: int
+    distilbert: bool = False
 
     @property
     def name(self) -> str:
         return self.script.partition("/")[0]
 
     def __str__(self) -> str:
-        return " ".join((self.script, *(word for word in self.words if "=" not in word)))
+        words = (self.script, *(word for word in self.words if "=" not in word))
+        return " ".join([*words, "with DistilBERT"] if self.distilbert else words)
 
 
 PAPER = [
@@ -56,6 +59,7 @@ PAPER = [
     Grid("yearbook_policies/run.sh", (FILES["yearbook"],), 217),
     Grid("throughput/run.sh", (FILES["criteo"],), 2),  # of 48: the other knobs have no meaning here
 ]
+DISTILBERT = [replace(grid, distilbert=True) for grid in PAPER if FILES["arxiv"] in grid.words]
 SMALL = [
     Grid("yearbook_triggering/small.sh", (), 31),
     Grid("arxiv_triggering/small.sh", (), 54),
@@ -76,6 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     days = pd.date_range("1988-01-01", "2019-12-31", 200).strftime("%Y-%m-%d")
     lines += [f'{i}\t{day}\t{"cs" if i % 2 else "math"}.AG\tOn "{i}" things' for i, day in enumerate(days)]
     (folder / FILES["arxiv"]).write_text("\n".join(lines) + "\n")
+    write_language_model(folder / "distilbert", max_position_embeddings=512)
     (folder / FILES["criteo"]).write_text("\n".join(clicks(generator)) + "\n")
     programs = folder / "bin"
     programs.mkdir()
@@ -113,6 +118,7 @@ def commands(grid: Grid, folder: Path) -> list[list[str]]:
     """Return the overrides of every command that a script gives, in their order."""
     (folder / "calls").unlink(missing_ok=True)
     environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    environment |= {"DISTILBERT": "distilbert"} if grid.distilbert else {}
     call = [str(EXPERIMENTS / grid.script), *grid.words]
     done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -169,7 +175,7 @@ def user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("grid", PAPER + SMALL, ids=str)
+@pytest.mark.parametrize("grid", PAPER + DISTILBERT + SMALL, ids=str)
 def test_a_grid_has_as_many_jobs_as_it_says_and_they_are_in_order(grid: Grid, user: Path):
     with Composer() as composer:
         given = [composer.parse(command)[0] for command in commands(grid, user)]
@@ -194,8 +200,13 @@ def first_job(grid: Grid, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("grid", "words"),
-    [(PAPER[0], ["trigger.every=3d"]), (PAPER[1], ["trigger.every=5y"]), (PAPER[7], ["trigger.num_samples=100"])],
-    ids=["yearbook", "arxiv", "criteo"],
+    [
+        (PAPER[0], ["trigger.every=3d"]),
+        (PAPER[1], ["trigger.every=5y"]),
+        (PAPER[7], ["trigger.num_samples=100"]),
+        *((grid, ["trigger.every=9y"]) for grid in DISTILBERT),
+    ],
+    ids=["yearbook", "arxiv", "criteo", *map(str, DISTILBERT)],
 )
 def test_files_of_the_papers_formats_are_read_and_trained_on(grid: Grid, words: list[str], user: Path, tmp_path: Path):
     job = [*first_job(grid, user), *words, f"root={tmp_path}", f"data_dir={tmp_path}/stores", "training.epochs=1"]
@@ -207,6 +218,16 @@ def test_files_of_the_papers_formats_are_read_and_trained_on(grid: Grid, words: 
     assert (models.num_optimizer_steps > 0).all()
     composite = pd.read_parquet(done.parent / "composite.parquet")
     assert composite[composite.metric == "accuracy"].value.dropna().between(0, 1).all()
+
+
+def test_distilbert_is_trained_as_in_the_paper(user: Path):
+    for grid in DISTILBERT:
+        (job, *_) = check_jobs(first_job(grid, user))
+        config = job.config
+        assert config["model"]["_target_"] == "modyn_bench.models.PretrainedText"
+        assert (config["dataset"]["max_tokens"], config["training"]["batch_size"]) == (300, 128)
+        optimizer = config["training"]["optimizer"]
+        assert (optimizer["_target_"], optimizer["lr"]) == ("torch.optim.AdamW", 2e-5)
 
 
 def test_a_failed_product_fails_the_grid_and_stops_no_other(user: Path):
