@@ -103,6 +103,9 @@ class TrainingConfig:
         start_from: ``previous``, ``scratch`` or ``pretrained``.
         initial_weights: A safetensors file that the first model (``previous``) or every one (``pretrained``) starts
             from.
+        fresh_layers: Layers that ``initial_weights`` does not fill, by the beginning of their names, such as ``fc``.
+        augmentation: What training batches, and no others, are changed by at random: ``{_target_, ...}`` for one
+            augmentation, ``{name: {_target_, ...}}`` for several in the order of their names, ``None`` for none.
         carry_optimizer: Keep the optimiser's state from trigger to trigger (``start_from: previous`` only).
         fit_on: Data that preprocessing is fitted on: ``first_trigger`` or ``all`` (which looks into the future).
         accelerator: Lightning's: ``cpu``, ``gpu``, ``mps``.
@@ -127,6 +130,8 @@ class TrainingConfig:
     loss: dict[str, Any] = field(default_factory=lambda: {"_target_": "torch.nn.CrossEntropyLoss"})
     start_from: str = "previous"
     initial_weights: str | None = None
+    fresh_layers: list[str] = field(default_factory=list)
+    augmentation: dict[str, Any] | None = None
     carry_optimizer: bool = False
     fit_on: str = "first_trigger"
     accelerator: str = "cpu"
@@ -167,6 +172,11 @@ class TrainingConfig:
                     )
         if self.start_from == "pretrained" and self.initial_weights is None:
             raise RequestError("training.start_from=pretrained needs training.initial_weights, a safetensors file")
+        if self.fresh_layers and self.initial_weights is None:
+            raise RequestError(
+                f"training.fresh_layers={self.fresh_layers} needs training.initial_weights: without them all layers "
+                "are fresh"
+            )
         if self.carry_optimizer and self.start_from != "previous":
             raise RequestError("training.carry_optimizer=true needs training.start_from=previous")
         if not self.optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -193,9 +194,9 @@ def _rehearse(parts: _Parts) -> None:
         try:
             parts.trainer.second(key, model=model).rehearse()
         except RequestError as error:
-            told = str(error)
-            named = told.startswith("model.")  # it takes itself for the one that is evaluated
-            raise RequestError(key + told.removeprefix("model") if named else f"{key}: {told}") from error
+            told = re.sub(r"\btraining\.(?=initial_weights|fresh_layers)|^model\.", f"{key}.", str(error))
+            named = told.startswith(key)  # else it takes itself for the one that is evaluated
+            raise RequestError(told if named else f"{key}: {told}") from error
 
 
 def _train(

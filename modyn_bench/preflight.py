@@ -19,7 +19,7 @@ from typing import Any
 from modyn_bench.commands.composing import Composed, Composer, apply_override
 from modyn_bench.commands.messages import listed, nearest, refers
 from modyn_bench.commands.schema import build, check_value
-from modyn_bench.commands.targets import check_imported, check_read
+from modyn_bench.commands.targets import OF_MODEL, check_imported, check_read
 from modyn_bench.config import SECTIONS, EvaluationConfig
 from modyn_bench.errors import DataError, RequestError, relocate
 from modyn_bench.runs.identity import NOT_EVALUATION, is_path_key
@@ -31,6 +31,7 @@ _READ_BY_TRAINER = {
     "optimizer": frozenset({"params", "groups"}),
     "schedule": frozenset({"interval"}),
     "loss": frozenset({"reduction"}),
+    "augmentation": frozenset(),
 }
 
 
@@ -252,7 +253,7 @@ def _check_target(name: str, node: Mapping[str, Any]) -> list[str]:
     if "_target_" not in node:
         return [f"{name}._target_ is missing: the option's YAML file must name a class"]
     if name == "model":
-        return [*check_read(name, node), *_absent_places(name, node)]
+        return [*check_read(name, node, filled_in=OF_MODEL), *_absent_places(name, node)]
     problems = check_imported(name, node)
     return problems or _build_target(name, node)
 

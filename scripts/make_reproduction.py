@@ -32,12 +32,11 @@ HEAD = """# What of the paper is reproduced
 Written by `scripts/make_reproduction.py` from `experiments/*/results.csv` and `experiments/paper.yaml`; not by hand.
 
 The paper is Böther et al., *Modyn: Data-Centric Machine Learning Pipeline Orchestration* (SIGMOD 2025). **Jobs there**
-are those of its grids, **jobs here** those of them that a command here makes on data that can be read here: images
-cannot yet, so that CGLM has none. **yes** and **no** say whether a statement of the paper holds in runs on its dataset
-that are in the repository; **not run** says that there are none. A small version on bundled data shows that a grid
-runs, and how its policies behave there, and says nothing about a number on another dataset. Of a statement on any
-dataset it can say more: that it **holds in the small version**, or that it does not. Where no source at hand states the
-paper's number, the column says so.
+are those of its grids, **jobs here** those of them that a command here makes on data that can be read here. **yes** and
+**no** say whether a statement of the paper holds in runs on its dataset that are in the repository; **not run** says
+that there are none. A small version on bundled data shows that a grid runs, and how its policies behave there, and says
+nothing about a number on another dataset. Of a statement on any dataset it can say more: that it **holds in the small
+version**, or that it does not. Where no source at hand states the paper's number, the column says so.
 """
 
 

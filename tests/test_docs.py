@@ -85,6 +85,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{np.datetime64('2020-01-01') + day},{size:.4f},{'rgb'[colour]},{label}")
     (folder / "my.csv").write_text("\n".join(lines) + "\n")
     write_language_model(folder / "distilbert")
+    (folder / "photos").mkdir()
+    (folder / "photos.csv").write_text("id,file,taken,shows\n1,photos/1.jpg,2020-01-01,cat\n")
+    (folder / "cglm.csv").write_text("id,landmark_id,upload_date\n1,5,1300000000\n")
+    (folder / "resnet50.safetensors").touch()  # whose command is checked, and not run
     for block in BLOCKS:
         if block.file:
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,11 @@
 # On which samples to retrain: the paper's 93 pipelines on Yearbook, 84 on arXiv and 84 on CGLM.
 #   experiments/paper_selection/run.sh yearbook YEARBOOK.parquet [OVERRIDE...]
 #   [DISTILBERT=FOLDER] experiments/paper_selection/run.sh arxiv TITLES [OVERRIDE...]
-#   experiments/paper_selection/run.sh cglm OVERRIDE...
-# README.md says what the files must hold, and which overrides CGLM needs. Runs go to $ROOT (default:
-# outputs/paper_selection). On a GPU, add training.accelerator=gpu.
+#   experiments/paper_selection/run.sh cglm CGLM.csv [OVERRIDE...]
+# README.md says what the files must hold, and where CGLM's first weights come from; $RESNET18 names those of its
+# irreducible model. Runs go to $ROOT (default: outputs/paper_selection). On a GPU, add training.accelerator=gpu.
 set -euo pipefail
-usage="usage: experiments/paper_selection/run.sh yearbook FILE | arxiv FILE | cglm, then [OVERRIDE...]"
+usage="usage: experiments/paper_selection/run.sh yearbook FILE | arxiv FILE | cglm FILE, then [OVERRIDE...]"
 root=${ROOT:-outputs/paper_selection}/${1:?$usage}
 common=(+experiment/paper="$1_selection" seed=42,99,12)
 drawn=(uniform class_balanced rs2 rs2_no_replacement)
@@ -25,9 +25,17 @@ case $1 in
     own=("${@:3}")
     ;;
   cglm) # nor a balanced selection of 6,404 classes
+    common+=(dataset=images dataset.path="${2:?$usage}" dataset.image=id dataset.suffix=.jpg dataset.size=224
+      dataset.timestamp=upload_date dataset.timestamp_unit=s dataset.label=landmark_id dataset.test_fraction=0.1)
     drawn=(uniform rs2 rs2_no_replacement)
+    scored=(loss grad_norm margin least_confidence entropy)
+    irreducible=(+model@selector.irreducible_model=resnet) # of 18 layers
+    if [[ -n ${RESNET18-} ]]; then
+      irreducible+=(+selector.irreducible_model.initial_weights="$RESNET18"
+        "+selector.irreducible_model.fresh_layers=[fc]")
+    fi
     warmup=5
-    own=("${@:2}")
+    own=("${@:3}")
     ;;
   *)
     echo "$usage" >&2
@@ -41,6 +49,10 @@ fi
 one_of() { local IFS=,; echo "$*"; }
 
 sweep selector=new_data
-sweep selector="$(one_of "${drawn[@]}" "${scored[@]}")" selector.ratio=0.125,0.5,0.25 selector.warmup_triggers="$warmup"
+shares=(selector.ratio=0.125,0.5,0.25 selector.warmup_triggers="$warmup")
+sweep selector="$(one_of "${drawn[@]}" "${scored[@]}")" "${shares[@]}"
+if [[ $1 == cglm ]]; then
+  sweep selector=rho_loss "${shares[@]}" "${irreducible[@]}"
+fi
 
 finish paper_selection paper

@@ -81,8 +81,8 @@ def _takes(file: Path, parent: str, name: str) -> bool:
 
 
 def _first_sentence(file: Path) -> str:
-    """Return the first sentence of a file's comment, or its path where there is none."""
-    line = _text(file).partition("\n")[0]
+    """Return the first sentence of a file's comment, after what is for Hydra, or its path where there is none."""
+    line = next((line for line in _text(file).splitlines() if not line.startswith("# @")), "")
     return re.split(r"[.:;](?: |$)", line.lstrip("# "))[0] if line.startswith("#") else str(file)
 
 

@@ -25,6 +25,12 @@ from modyn_bench.commands.messages import listed, nearest
 from modyn_bench.commands.schema import check_value, field_hints
 from modyn_bench.errors import RequestError
 
+OF_MODEL = frozenset({"embedding_layer"})
+"""Keys of a model's configuration that are no arguments of its constructor: who builds it reads them."""
+
+OF_SECOND_MODEL = OF_MODEL | {"initial_weights", "fresh_layers"}
+"""The same of a model that a policy trains beside the one that is evaluated."""
+
 OF_HYDRA = ("_target_", "_partial_", "_args_", "_convert_", "_recursive_")
 
 
@@ -60,7 +66,8 @@ def check_imported(key: str, node: Mapping[str, Any]) -> list[str]:
     problems: list[str] = []
     for at, inner in _target_nodes(key, node, built=True):
         if _hands_on(inner):
-            problems += [problem for name, item in inner.items() for problem in check_read(f"{at}.{name}", item)]
+            for name, item in inner.items():
+                problems += check_read(f"{at}.{name}", item, filled_in=OF_SECOND_MODEL)
         try:
             signature = signature_of(locate(str(inner["_target_"])))
         except RequestError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ GatherBytes: TypeAlias = Callable[[IntArray], tuple[NDArray[np.uint8], IntArray]
 
 MICROSECONDS = 1_000_000
 _CHUNK_ROWS = 65_536
+_CHUNK_BYTES = 1 << 26
 
 
 @dataclass
@@ -59,6 +61,16 @@ class Rows:
 def array_gather(array: NDArray[Any]) -> Gather:
     """Return a gather over an array in memory, or mapped."""
     return lambda rows: np.take(array, rows, axis=0)
+
+
+def chunk_rows(row_bytes: int) -> int:
+    """Return how many rows are read or written at once: 64 k, but no more than 64 MiB of them, and at least one.
+
+    Example:
+        >>> chunk_rows(8), chunk_rows(3 * 224 * 224), chunk_rows(10**9)
+        (65536, 445, 1)
+    """
+    return max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // max(row_bytes, 1)))
 
 
 def build_store(
@@ -196,8 +208,9 @@ def _write_array(file: Path, members: IntArray, gather: Gather, dtype: np.dtype[
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": (len(members), *shape)}
     with file.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
-        for start in range(0, len(members), _CHUNK_ROWS):
-            part = members[start : start + _CHUNK_ROWS]
+        rows = chunk_rows(math.prod(shape) * dtype.itemsize)
+        for start in range(0, len(members), rows):
+            part = members[start : start + rows]
             values = np.ascontiguousarray(gather(part), dtype=dtype)
             assert values.shape == (len(part), *shape), f"{file.name}: {values.shape} instead of {(len(part), *shape)}"
             stream.write(values.data)

@@ -20,6 +20,7 @@ WEIGHTS = "model.safetensors"
 OPTIMIZERS = "optimizers.safetensors"
 RECORDS = "records.safetensors"
 DESCRIPTION = "model.json"
+_TOLD = 8  # names in a message: large models have hundreds
 
 
 def write_weights(module: nn.Module, file: Path) -> dict[str, str]:
@@ -32,7 +33,7 @@ def write_weights(module: nn.Module, file: Path) -> dict[str, str]:
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise RequestError(f"the model's state holds {name}, a {type(value).__name__}: only tensors can be saved")
-    aliases = _shared_names(state)
+    aliases = shared_names(state)
     tensors = {
         name: value.detach().cpu().contiguous().clone() if value._base is not None else _plain(value)
         for name, value in state.items()
@@ -50,27 +51,7 @@ def read_weights(module: nn.Module, file: Path, aliases: Mapping[str, str]) -> N
     """
     tensors = _read(file)
     tensors |= {name: tensors[source] for name, source in aliases.items() if source in tensors}
-    _fill(module, tensors, RunError, f"{file} does not belong to the configured model")
-
-
-def read_initial_weights(module: nn.Module, file: Path) -> None:
-    """Fill a model with weights that a user gave; a tensor that several names share may stand there under any of them.
-
-    Raises:
-        RequestError: If the file is absent or no safetensors file, or names or shapes are not the model's.
-    """
-    key = f"training.initial_weights={file}"
-    if not file.is_file():
-        raise RequestError(f"{key} is not there: expected a safetensors file")
-    try:
-        tensors = load_file(file)
-    except SafetensorError as error:
-        raise RequestError(f"{key} is no safetensors file: {error}") from error
-    for name, source in _shared_names(module.state_dict()).items():
-        found = tensors.get(source, tensors.get(name))
-        if found is not None:
-            tensors[source] = tensors[name] = found
-    _fill(module, tensors, RequestError, f"{key} does not fit the configured model")
+    fill(module, tensors, RunError, f"{file} does not belong to the configured model")
 
 
 def write_optimizers(states: Mapping[str, OptimizerState], file: Path) -> dict[str, Any]:
@@ -149,7 +130,7 @@ def read_description(file: Path) -> dict[str, Any]:
     return values
 
 
-def _shared_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+def shared_names(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
     """Return the names whose tensor another name before them stands for as well, with that name."""
     kept: dict[tuple[Any, ...], str] = {}
     shared = {}
@@ -175,9 +156,14 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _fill(
+def fill(
     module: nn.Module, tensors: Mapping[str, torch.Tensor], error: type[RunError | RequestError], what: str
 ) -> None:
+    """Fill a model with tensors, which must have exactly the names and shapes of its state.
+
+    Raises:
+        RunError: Or ``error``, if they have not; the message begins with what they are.
+    """
     expected = module.state_dict()
     missing, unexpected = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     shapes = [
@@ -185,9 +171,20 @@ def _fill(
         for name in expected.keys() & tensors.keys()
         if tensors[name].shape != expected[name].shape
     ]
-    problems = [f"it lacks {', '.join(missing)}"] if missing else []
-    problems += [f"it has {', '.join(unexpected)}, which the model has not"] if unexpected else []
-    problems += sorted(shapes)
+    problems = [f"it lacks {_some(missing)}"] if missing else []
+    problems += [f"it has {_some(unexpected)}, which the model has not"] if unexpected else []
+    problems += sorted(shapes)[:_TOLD]
     if problems:
         raise error(f"{what}: {'; '.join(problems)}")
     module.load_state_dict(tensors)
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names, and how many more there are.
+
+    Example:
+        >>> _some([str(number) for number in range(10)])
+        '0, 1, 2, 3, 4, 5, 6, 7 and 2 more'
+    """
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more

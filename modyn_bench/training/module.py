@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from modyn_bench.config import TrainingConfig
 from modyn_bench.errors import RequestError, RunError
 from modyn_bench.inference.forward import as_input, check_outputs, model_dtype
+from modyn_bench.training.augmentation.augmenter import Augmenter
 from modyn_bench.training.batches import Batch
 from modyn_bench.training.downsampling import Downsampling, Rows
 from modyn_bench.training.optimizers import (
@@ -44,6 +45,7 @@ class TrainingModule(pl.LightningModule):
         num_classes: Number of classes.
         optimizer_states: What optimisers start with, by name.
         downsampling: What chooses among the samples; ``None``: all are trained on.
+        augmenter: What changes batches before anything else; a pool is changed once, so what is scored is trained on.
         peers: The processes that train with this one.
         on_samples: Told how many more samples are done.
 
@@ -62,6 +64,7 @@ class TrainingModule(pl.LightningModule):
         num_classes: int,
         optimizer_states: Mapping[str, OptimizerState],
         downsampling: Downsampling | None = None,
+        augmenter: Augmenter | None = None,
         peers: Peers | None = None,
         on_samples: Callable[[int], None] | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class TrainingModule(pl.LightningModule):
         self._plan = plan
         self._peers = Peers() if peers is None else peers
         self._downsampling = downsampling
+        self._augmenter = augmenter
         self._waiting: Rows | None = None  # chosen, but too few for a step so far
         self._steps_before = 0  # this epoch
         self._loss = loss
@@ -128,15 +132,23 @@ class TrainingModule(pl.LightningModule):
         if self._plan.num_pooled is not None:
             self._train_on_best(rows, batch)
         else:
-            self._pass(rows.to(self.device), batch.scale, steps=batch.steps, stands_in=batch.stands_in)
+            self._pass(self._on_device(rows), batch.scale, steps=batch.steps, stands_in=batch.stands_in)
             if batch.steps:
                 self._step()
         if self._on_samples is not None:
             self._on_samples(0 if batch.stands_in else len(batch))
 
+    def _on_device(self, rows: Rows) -> Rows:
+        """Return samples as they are trained on, on the device."""
+        if self._augmenter is None:
+            return rows.to(self.device)
+        return self._augmenter.rows(rows, self.device, self.current_epoch)
+
     def _train_on_best(self, pool: Rows, batch: Batch) -> None:
         """Choose from a pool, and step as often as what was chosen fills the optimiser's batch on every device."""
         assert self._downsampling is not None
+        if self._augmenter is not None:
+            pool = self._augmenter.pool(pool, self.device, self.current_epoch)
         if batch.stands_in:
             best = pool.take(slice(0, 0)).to(self.device)
         else:

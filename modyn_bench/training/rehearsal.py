@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import nn
 
 from modyn_bench.errors import ContractError, RequestError
 from modyn_bench.inference.forward import Forward, as_input, autocast_dtype, check_outputs, evaluating, model_dtype
+from modyn_bench.training.augmentation.augmenter import Augmenter
 from modyn_bench.training.module import check_losses
 
 
@@ -42,21 +44,25 @@ class Rehearsal:
         self._accelerator = accelerator
         self._precision = precision
 
-    def train(self, loss: nn.Module, labels: torch.Tensor) -> None:
-        """Try a forward pass in training, and the loss.
+    def train(self, loss: nn.Module, labels: torch.Tensor, augmenter: Augmenter | None = None) -> None:
+        """Try augmentations, a forward pass in training, and the loss.
 
         Args:
             loss: Maps logits (n, C) and labels (n,) to losses (n,).
             labels: Class indices, shape (n,), on the model's device.
+            augmenter: What changes training batches.
 
         Raises:
-            RequestError: If the model fails, or returns what cannot be trained.
+            RequestError: If an augmentation or the model fails, or returns what cannot be trained.
         """
         device, mixed = labels.device, autocast_dtype(self._precision)
+        inputs: Mapping[str, NDArray[Any] | torch.Tensor] = self._arrays
+        if augmenter is not None:
+            inputs = augmenter.rehearse({name: torch.from_numpy(array) for name, array in inputs.items()}, device)
         self._module.train(self._num_samples > 1)  # one sample has no variance to normalise by
         with torch.autocast(device.type, mixed, enabled=mixed is not None):
             try:
-                outputs = self._module(as_input(self._arrays, device, model_dtype(self._precision)))
+                outputs = self._module(as_input(inputs, device, model_dtype(self._precision)))
             except Exception as error:
                 raise self._failure(error) from error
             logits = check_outputs(outputs, self._num_samples, self._num_classes, self._module)

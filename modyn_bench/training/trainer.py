@@ -22,8 +22,10 @@ from modyn_bench.models.build import build_model, copies_faithfully
 from modyn_bench.seeding import derive_seed, forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
 from modyn_bench.training import files
+from modyn_bench.training.augmentation.augmenter import Augmenter
 from modyn_bench.training.budgets import plan_training
 from modyn_bench.training.devices import train_together
+from modyn_bench.training.initial_weights import read_initial_weights
 from modyn_bench.training.lightning import collect_garbage
 from modyn_bench.training.optimizers import (
     OptimizerState,
@@ -70,7 +72,7 @@ class ModelTrainer:
         torch.set_num_threads(config.threads)
 
     def rehearse(self, *, embeddings_for: Sequence[str] = ()) -> None:
-        """Check, before anything is trained, that device, model, data, loss, optimisers and schedule go together.
+        """Check, before anything is trained, that device, model, data, loss, optimisers, schedule, augmentation fit.
 
         A model is built from the first samples, and passes two of them forward as in training and in eval mode; nothing
         of it stays.
@@ -92,13 +94,16 @@ class ModelTrainer:
         self._untrained = None
         knows_shapes = not preprocessor.inputs.cardinalities  # else the first trigger's categories decide
         if self.config.initial_weights is not None and self.config.start_from != "scratch" and knows_shapes:
-            files.read_initial_weights(module, Path(self.config.initial_weights))
+            read_initial_weights(module, Path(self.config.initial_weights), self.config.fresh_layers)
         plan = TrainingPlan(len(self._split), self.config, self._seed, 0, world_size=self.config.devices)
         optimizers = build_optimizers(self.config.optimizer, module)
         steps = plan.num_optimizer_steps
         build_schedules(self.config.schedule, optimizers, num_steps=steps, num_epochs=plan.num_epochs)
         rows = {name: self._split.columns[name][:2] for name in preprocessor.outputs}
         labels = torch.from_numpy(np.array(self._split.labels[:2], dtype=np.int64)).to(device)
+        augmenter = None
+        if self.config.augmentation is not None:
+            augmenter = Augmenter(self.config.augmentation, seed=self._seed, last_key=-1)
         rehearsal = Rehearsal(
             module,
             preprocessor.transform(rows),
@@ -107,7 +112,7 @@ class ModelTrainer:
             precision=self.config.precision,
         )
         with forked_global_state(self._seed, "rehearsal"):
-            rehearsal.train(self._loss, labels)
+            rehearsal.train(self._loss, labels, augmenter)
             rehearsal.evaluate(embeddings_for=embeddings_for)
 
     def fit(
@@ -194,7 +199,7 @@ class ModelTrainer:
             return module, continued.built_at
         module = self._build(preprocessor, last_key)
         if self.config.initial_weights is not None and self.config.start_from != "scratch":
-            files.read_initial_weights(module, Path(self.config.initial_weights))
+            read_initial_weights(module, Path(self.config.initial_weights), self.config.fresh_layers)
         return module, last_key
 
     def _columns(self, preprocessor: Preprocessor) -> dict[str, NDArray[Any]]:
@@ -215,7 +220,8 @@ class ModelTrainer:
     def second(self, name: str, *, model: Mapping[str, Any] | None = None, epochs: int | None = None) -> ModelTrainer:
         """Return a trainer of a second model on the same data, whose randomness is its own.
 
-        Another model than this trainer's starts from scratch where this trainer's starts from given weights.
+        Another model than this trainer's starts from scratch where this trainer's starts from given weights, or from
+        those that its configuration names as ``initial_weights``, but for its ``fresh_layers``.
 
         Args:
             name: What the model is called.
@@ -224,8 +230,10 @@ class ModelTrainer:
         """
         config = self.config if epochs is None else replace(self.config, epochs=epochs, num_samples=None)
         if model is not None:
-            start = "scratch" if config.start_from == "pretrained" else config.start_from
-            config = replace(config, initial_weights=None, start_from=start)
+            model = dict(model)
+            weights, fresh = model.pop("initial_weights", None), model.pop("fresh_layers", [])
+            start = "scratch" if config.start_from == "pretrained" and weights is None else config.start_from
+            config = replace(config, initial_weights=weights, fresh_layers=fresh, start_from=start)
         return ModelTrainer(
             model=self._model if model is None else model,
             config=replace(config, budget="epochs"),

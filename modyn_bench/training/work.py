@@ -17,6 +17,7 @@ from modyn_bench.errors import RunError
 from modyn_bench.inference.forward import torch_device
 from modyn_bench.seeding import forked_global_state
 from modyn_bench.selectors.downsampling.base import Downsampler
+from modyn_bench.training.augmentation.augmenter import Augmenter
 from modyn_bench.training.batches import TrainingBatches
 from modyn_bench.training.downsampling import Downsampling
 from modyn_bench.training.lightning import run_lightning
@@ -94,7 +95,8 @@ class Outcome:
 def train(work: Work, peers: Peers | None = None, on_samples: Callable[[int], None] | None = None) -> Outcome:
     """Train a model, alone or together with processes that do the same for other devices.
 
-    Random numbers that a model draws while it trains, as for dropout, differ from device to device.
+    Random numbers that a model draws while it trains, as for dropout, differ from device to device; augmentations that
+    take draws do the same on all.
 
     Args:
         work: What to do.
@@ -109,6 +111,9 @@ def train(work: Work, peers: Peers | None = None, on_samples: Callable[[int], No
     module, config = work.module, work.config
     plan = replace(work.plan, rank=peers.rank)
     downsampling = _downsampling(work, work.downsampler, peers) if work.downsampler is not None else None
+    augmenter = None
+    if config.augmentation is not None:
+        augmenter = Augmenter(config.augmentation, seed=work.seed, last_key=work.last_key)
     training = TrainingModule(
         module,
         config=config,
@@ -117,6 +122,7 @@ def train(work: Work, peers: Peers | None = None, on_samples: Callable[[int], No
         num_classes=work.num_classes,
         optimizer_states=work.optimizer_states,
         downsampling=downsampling,
+        augmenter=augmenter,
         peers=peers,
         on_samples=on_samples,
     )

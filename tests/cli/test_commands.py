@@ -79,6 +79,7 @@ def test_the_help_lists_every_option(tmp_path: Path):
         else:
             assert f"  {group}={file.stem} " in text
     assert "  for trigger=drift:\n  trigger/distance=confidence_drop " in text
+    assert "  training/augmentation=none           Training batches stay as they are\n" in text
 
 
 def test_the_help_lists_the_users_own_options_too(tmp_path: Path):

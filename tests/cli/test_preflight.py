@@ -29,6 +29,12 @@ def refusal(*overrides: str, multirun: bool = False) -> str:
     return str(caught.value)
 
 
+def test_a_models_embedding_layer_is_no_argument_of_its_constructor():
+    (job,) = check_jobs(["model=convnet", "+model.embedding_layer=head"])
+    assert job.config["model"]["embedding_layer"] == "head"
+    assert "model.initial_weights: unknown key" in refusal("model=convnet", "+model.initial_weights=a")
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
@@ -55,6 +61,9 @@ def refusal(*overrides: str, multirun: bool = False) -> str:
         ("training.clip_norm=big", ["must be a number or null"]),
         ("training.start_from=previus", ["previous, scratch, pretrained"]),
         ("training.optimizer._target_=torch.optim.Adagradd", ["'Adagrad'"]),
+        ("training.fresh_layers=fc", ["training.fresh_layers='fc' must be a list"]),
+        ("training.fresh_layers=[fc]", ["training.fresh_layers=['fc'] needs training.initial_weights"]),
+        ("+training.augmentation={_target_: modyn_bench.training.augmentation.HorizontalFlp}", ["'HorizontalFlip'"]),
         ("+training.optimizer.lrr=1", ["training.optimizer.lrr", "'lr'"]),
         ("training.optimizer.lr.x=1", ["training.optimizer.lr"]),
         ("+training.epochs=3", ["drop the +"]),

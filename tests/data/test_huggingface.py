@@ -1,6 +1,8 @@
 import numpy as np
+import PIL.Image
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import Image as Picture
 
 from modyn_bench.data.recipes.huggingface import HuggingFaceRecipe
 from modyn_bench.data.recipes.table import TableRecipe
@@ -133,3 +135,47 @@ def test_a_pinned_commit_needs_no_look_at_the_hub():
     assert pinned.source_fingerprint() != recipe("someone/news", revision="1" * 40).source_fingerprint()
     assert pinned.name == "news"
     pinned.check()
+
+
+class TestImages:
+    @staticmethod
+    def dataset(n=40):
+        pictures = [PIL.Image.new("RGB", (12, 10), (6 * i, 0, 0)) for i in range(n)]
+        index = range(n)
+        columns = {"day": [f"2020-01-{i % 28 + 1:02}" for i in index], "x": [0.5] * n, "label": [i % 2 for i in index]}
+        features = Features(
+            {"day": Value("string"), "x": Value("float64"), "label": ClassLabel(names=["a", "b"]), "picture": Picture()}
+        )
+        return Dataset.from_dict({**columns, "picture": pictures}, features=features)
+
+    @staticmethod
+    def recipe(path, **options):
+        defaults = {"timestamp": "day", "label": "label", "image": "picture", "size": 8}
+        return HuggingFaceRecipe(path=path, **{**defaults, **options})
+
+    def test_in_memory_and_on_disk_in_several_files(self, tmp_path):
+        whole = self.dataset()
+        whole.save_to_disk(tmp_path / "saved", num_shards=3)
+        for path in (whole, tmp_path / "saved"):
+            store = self.recipe(path).prepare(tmp_path / "data")
+            assert store.schema.inputs[0].shape == (3, 8, 8)
+            reds = [split.columns["image"][:, 0] for split in store.splits.values()]
+            assert sorted(np.concatenate(reds)[:, 4, 4].tolist()) == [6 * i for i in range(40)]
+            assert all((red == red[:, :1, :1]).all() for red in reds)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"text": "day"}, "dataset.image and dataset.text exclude one another"),
+            ({"features": ["x"]}, "dataset.image and dataset.features exclude one another"),
+            ({"image": "pictur"}, "did you mean 'picture'"),
+            ({"size": -1}, "dataset.size=-1 must be"),
+        ],
+    )
+    def test_wrong_options(self, options, message):
+        with pytest.raises(RequestError, match=message):
+            self.recipe(self.dataset(3), **options).check()
+
+    def test_names_of_files_are_no_images(self, tmp_path):
+        with pytest.raises(DataError, match=r"'day' is of type .*string; expected images as bytes"):
+            self.recipe(self.dataset(), image="day", timestamp=None).prepare(tmp_path)

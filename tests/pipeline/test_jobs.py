@@ -71,6 +71,10 @@ def test_an_observer_that_fails_to_close_leaves_no_other_open(config, tmp_path, 
             r"model FailsInEval fails in eval mode on a batch of 2 samples: KeyError: 'statistics' .*worlds\.py, line",
         ),
         ({"model": {"_target_": "worlds.WrongInEval"}}, r"model WrongInEval returned a tuple for 2 .*, in eval mode"),
+        (
+            {"training.augmentation": {"flip": {"_target_": "modyn_bench.training.augmentation.HorizontalFlip"}}},
+            r"training\.augmentation\.flip: HorizontalFlip needs images, and the dataset has",
+        ),
         ({"training.optimizer.lr": -1.0}, r"training\.optimizer: torch\.optim\.Adagrad refuses"),
         ({"training.schedule": {"_target_": "torch.optim.lr_scheduler.StepLR"}}, "step_size"),
         ({"training.accelerator": "mps"}, r"training\.accelerator=mps is not there"),
@@ -112,6 +116,24 @@ def test_a_second_model_that_cannot_be_trained_is_refused_where_it_stands(config
     if selector is COMPOSED:
         policy = policy["downsampling"]["policies"]["second"]
     policy["irreducible_model"] = {"_target_": f"worlds.{model}"}
+    with pytest.raises(RequestError, match=message):
+        run_job(config)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"initial_weights": "none"}, r"^selector\.irreducible_model\.initial_weights=none is not there"),
+        (
+            {"fresh_layers": ["fc"]},
+            r"^selector\.irreducible_model\.fresh_layers=\['fc'\] needs selector\.irreducible_mo",
+        ),
+    ],
+)
+def test_weights_that_a_second_model_cannot_start_from_are_refused_where_they_stand(config, tmp_path, options, message):
+    config["selector"] = check_jobs(["selector=rho_loss"])[0].config["selector"]
+    config["selector"]["irreducible_model"] = {"_target_": "modyn_bench.models.TabularMLP", **options}
     with pytest.raises(RequestError, match=message):
         run_job(config)
     assert not (tmp_path / "out").exists()

@@ -135,6 +135,11 @@ def test_initial_weights_count_by_their_content(tmp_path):
     assert ids[0] == ids[1] != ids[2]
     with pytest.raises(RequestError, match=r"training\.initial_weights.*nowhere"):
         run_id(config_of(training__initial_weights=str(tmp_path / "nowhere")), "f")
+    own = [{"_target_": "my.Rho", "irreducible_model": {"initial_weights": str(path)}} for path in paths]
+    of_second = [run_id(config_of(selector=selector), "f") for selector in own]
+    assert of_second[0] == of_second[1] != of_second[2]
+    words = [{"_target_": "my.Own", "initial_weights": value} for value in ("uniform", "zero", [0.5, 0.5], None)]
+    assert len({run_id(config_of(selector=selector), "f") for selector in words}) == 4
 
 
 def test_places_that_a_model_is_made_of_count_by_their_content(tmp_path):

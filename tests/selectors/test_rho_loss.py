@@ -161,6 +161,10 @@ def test_a_wrong_option_of_its_model_is_told_before_anything_starts() -> None:
     overrides = ["selector=rho_loss", "+model@selector.irreducible_model=tabular_mlp"]
     with pytest.raises(RequestError, match=r"selector.irreducible_model.hiden: unknown key; did you mean 'hidden'"):
         check_jobs([*overrides, "+selector.irreducible_model.hiden=8"])
+    check_jobs(
+        [*overrides, "+selector.irreducible_model.initial_weights=a", "+selector.irreducible_model.fresh_layers=[b]"]
+    )
+    check_jobs([*overrides, "+selector.irreducible_model.embedding_layer=head"])
     with pytest.raises(RequestError, match=r"selector.irreducible_model='tabular_mlp' must be a mapping or null"):
         check_jobs(["selector=rho_loss", "selector.irreducible_model=tabular_mlp"])
 

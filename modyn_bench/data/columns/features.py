@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from modyn_bench.data.columns.base import InputColumns
 from modyn_bench.data.columns.common import (
     as_number,
     encode,
@@ -19,7 +20,7 @@ from modyn_bench.data.columns.common import (
     row_numbers,
 )
 from modyn_bench.data.hashing import HashArray, hash_numbers, hash_texts
-from modyn_bench.data.ingest import Gather, GatherBytes, array_gather
+from modyn_bench.data.ingest import Gather, array_gather
 from modyn_bench.data.store import MISSING, Column
 from modyn_bench.errors import DataError
 
@@ -31,7 +32,7 @@ _MAX_LOSS = 1e-3
 _FLOAT32_RANGE = 1e38
 
 
-class FeatureColumns:
+class FeatureColumns(InputColumns):
     """Numbers as the column ``numeric`` and everything else as the column ``categorical``.
 
     Numbers, booleans (0 and 1) and dates (seconds since 1970) are numeric, text is categorical, unless ``numeric`` or
@@ -61,7 +62,7 @@ class FeatureColumns:
         numeric: Collection[str] = (),
         origin: str,
     ) -> None:
-        self.notes: list[str] = []
+        self.notes = []
         self._hashes: dict[str, HashArray] = {}
         self._missing_numbers: dict[str, int] = {}
         self._missing_categories: dict[str, int] = {}
@@ -81,13 +82,17 @@ class FeatureColumns:
         if not numbers and not codes:
             raise DataError(f"{origin}: no feature is left: besides time and label there is no column with a value")
         self._note_counts()
-        self.columns: tuple[Column, ...] = ()
-        self.gathers: dict[str, Gather] = {}
-        self.blobs: dict[str, GatherBytes] = {}
+        self.columns = ()
+        self._gathers: dict[str, Gather] = {}
         if numbers:
             self._add_numeric(numbers)
         if codes:
             self._add_categorical(codes)
+
+    @property
+    def gathers(self) -> dict[str, Gather]:
+        """How ingest gets the features of rows."""
+        return self._gathers
 
     def hashes(self) -> dict[str, HashArray]:
         """Return hashes of every feature's values, shape (n,) each."""
@@ -148,13 +153,13 @@ class FeatureColumns:
         for position, name in enumerate(names):
             array[:, position] = numbers.pop(name)  # one float64 column less in memory each time
         self.columns += (Column("numeric", "numeric", dtype, (len(names),), names),)
-        self.gathers["numeric"] = array_gather(array)
+        self._gathers["numeric"] = array_gather(array)
 
     def _add_categorical(self, codes: dict[str, tuple[NDArray[np.int32], tuple[str, ...]]]) -> None:
         array = np.stack([values for values, _ in codes.values()], axis=1)
         dictionaries = tuple(values for _, values in codes.values())
         self.columns += (Column("categorical", "categorical", "int32", (len(codes),), tuple(codes), dictionaries),)
-        self.gathers["categorical"] = array_gather(array)
+        self._gathers["categorical"] = array_gather(array)
 
 
 def _hash_values(values: Sequence[str]) -> HashArray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from modyn_bench.data.columns.base import InputColumns
 from modyn_bench.data.columns.common import is_text, joined
 from modyn_bench.data.hashing import HashArray, hash_texts
 from modyn_bench.data.ingest import Gather, GatherBytes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class TextColumn:
+class TextColumn(InputColumns):
     """The raw text as the blob ``text`` and its token ids as the column ``tokens``.
 
     A missing text is the empty one, and noted.
@@ -48,7 +49,7 @@ class TextColumn:
         self._texts = column.fill_null("").cast(pa.large_string())
         self._name = name
         self._tokens = tokens
-        self.columns: tuple[Column, ...] = (
+        self.columns = (
             tokens.column(name),
             Column("text", "blob", "uint8", (), (name,)),
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modyn_bench.data.columns import Roles, rows_from_table
+from modyn_bench.data.columns import Roles, TextInput, rows_from_table
 from modyn_bench.data.fingerprint import hash_sources
 from modyn_bench.data.ingest import Rows
 from modyn_bench.data.recipes.huggingface import quiet_datasets
@@ -53,7 +53,8 @@ class ArxivRecipe(TextRecipe):
     @property
     def roles(self) -> Roles:
         """Which column is what."""
-        return Roles(timestamp=("created",), label="primary_cat", text="title", tokens=self.tokens)
+        inputs = TextInput(text="title", tokens=self.tokens)
+        return Roles(timestamp=("created",), label="primary_cat", inputs=inputs)
 
     def check(self) -> None:
         """Raise ``RequestError`` if a value is out of range."""
@@ -69,7 +70,7 @@ class ArxivRecipe(TextRecipe):
         with tempfile.TemporaryDirectory(prefix="datasets-", dir=data_dir) as cache, quiet_datasets(Path(cache)) as hf:
             loaded = hf.load_dataset("parquet", data_files=str(SAMPLE), split="train", cache_dir=cache)
             table: pa.Table = loaded.data.table
-            return rows_from_table(_in_memory(table), self.roles, origin=self.origin)
+            return rows_from_table(_in_memory(table), self.roles, origin=self.origin, data_dir=data_dir)
 
 
 def _in_memory(table: pa.Table) -> pa.Table:

@@ -1,20 +1,21 @@
-"""The options that tables and Hugging Face datasets share: which column is what."""
+"""The options of sources with named columns: which column is the time, which the label, which the inputs."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from modyn_bench.data.columns import Roles
+from modyn_bench.data.columns import FeatureInputs, Inputs, Roles, TextInput
 from modyn_bench.data.columns.common import written
-from modyn_bench.data.recipes.base import plain
+from modyn_bench.data.recipes.base import Recipe, plain
 from modyn_bench.data.recipes.text import TextRecipe
 from modyn_bench.errors import RequestError
 
 
 @dataclass(kw_only=True)
-class ColumnarRecipe(TextRecipe):
-    """A source with named columns.
+class ColumnarRecipe(Recipe):
+    """A source with named columns, some of which are the inputs.
 
     Attributes:
         timestamp: The time column; a list is year, month, day, hour, minute, second; ``None``: row order is time, one
@@ -23,12 +24,8 @@ class ColumnarRecipe(TextRecipe):
         label: The label column.
         label_threshold: Make two classes of a numeric label: at most, and above this.
         classes: The classes in the order of their indices; ``None``: the distinct labels, sorted.
-        text: The text column, instead of ``features``.
-        features: The feature columns; ``None``: all that have no other role.
-        drop: Columns to leave out, for instance because they leak the label.
-        categorical: Features that are categories although they are numbers.
-        numeric: Features that are numbers although they are text.
-        invalid_rows: Rows without a label or a readable time: ``error``, or ``drop``, which is noted with counts.
+        invalid_rows: Rows without a label, a readable time or a usable input: ``error``, or ``drop``, which is noted
+            with counts.
     """
 
     timestamp: Any
@@ -36,12 +33,12 @@ class ColumnarRecipe(TextRecipe):
     timestamp_unit: str = "auto"
     label_threshold: float | None = None
     classes: list[Any] | None = None
-    text: str | None = None
-    features: list[str] | None = None
-    drop: list[str] | None = None
-    categorical: list[str] | None = None
-    numeric: list[str] | None = None
     invalid_rows: str = "error"
+
+    @property
+    @abstractmethod
+    def inputs(self) -> Inputs:
+        """Which columns are the inputs."""
 
     @property
     def roles(self) -> Roles:
@@ -50,31 +47,85 @@ class ColumnarRecipe(TextRecipe):
         Raises:
             RequestError: If a list of columns is something else.
         """
-        classes = _names("classes", self.classes, of=object)
+        classes = names_of("classes", self.classes, of=object)
         return Roles(
-            timestamp=_names("timestamp", [self.timestamp] if isinstance(self.timestamp, str) else self.timestamp),
+            timestamp=names_of("timestamp", [self.timestamp] if isinstance(self.timestamp, str) else self.timestamp),
             timestamp_unit=self.timestamp_unit,
             label=self.label,
             label_threshold=self.label_threshold,
             classes=None if classes is None else tuple(written(value) for value in classes),
-            text=self.text,
-            features=_names("features", self.features),
-            drop=_names("drop", self.drop) or (),
-            categorical=_names("categorical", self.categorical) or (),
-            numeric=_names("numeric", self.numeric) or (),
+            inputs=self.inputs,
             invalid_rows=self.invalid_rows,
-            tokens=self.tokens,
         )
 
     def check(self) -> None:
         """Raise ``RequestError`` if a value is out of range or options contradict one another."""
         super().check()
-        if self.tokenizer is not None and self.text is None:
-            raise RequestError("dataset.tokenizer is for text: name its column by dataset.text, or leave it out")
         self.roles.check()
 
 
-def _names(key: str, value: Any, *, of: type = str) -> tuple[Any, ...] | None:  # noqa: ANN401 - any configured value
+@dataclass(kw_only=True)
+class TextOrFeaturesRecipe(TextRecipe, ColumnarRecipe):
+    """A source whose inputs are a text, or numbers and categories.
+
+    Attributes:
+        text: The text column, instead of ``features``.
+        features: The feature columns; ``None``: all that have no other role.
+        drop: Columns to leave out, for instance because they leak the label.
+        categorical: Features that are categories although they are numbers.
+        numeric: Features that are numbers although they are text.
+    """
+
+    text: str | None = None
+    features: list[str] | None = None
+    drop: list[str] | None = None
+    categorical: list[str] | None = None
+    numeric: list[str] | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """The text column if there is one, else the features.
+
+        Raises:
+            RequestError: If both are given, or a list of columns is something else.
+        """
+        features, drop = names_of("features", self.features), names_of("drop", self.drop) or ()
+        categorical, numeric = (names_of(key, getattr(self, key)) or () for key in ("categorical", "numeric"))
+        self.tokens.check()
+        if self.text is None:
+            return FeatureInputs(features=features, drop=drop, categorical=categorical, numeric=numeric)
+        if features is not None or categorical or numeric:
+            raise RequestError("dataset.text and dataset.features exclude one another: set one of them to null")
+        return TextInput(text=self.text, drop=drop, tokens=self.tokens)
+
+    def check(self) -> None:
+        """Raise ``RequestError`` if a value is out of range, or has no effect."""
+        if self.tokenizer is not None and self.text is None:
+            raise RequestError("dataset.tokenizer is for text: name its column by dataset.text, or leave it out")
+        super().check()
+
+
+def image_shape(size: Any, channels: int) -> tuple[int, int, int]:  # noqa: ANN401 - any configured value
+    """Return channels, height and width.
+
+    Raises:
+        RequestError: If one is out of range.
+    """
+    size = plain(size)
+    sides = size if isinstance(size, list) else [size, size]
+    if len(sides) != 2 or not all(type(side) is int and side >= 1 for side in sides):
+        raise RequestError(f"dataset.size={size!r} must be a number of pixels, or [height, width]")
+    if channels not in (1, 3):
+        raise RequestError(f"dataset.channels={channels} must be 3 (colour) or 1 (grey)")
+    return channels, sides[0], sides[1]
+
+
+def names_of(key: str, value: Any, *, of: type = str) -> tuple[Any, ...] | None:  # noqa: ANN401 - any configured value
+    """Return the distinct names in a configured list, or ``None``.
+
+    Raises:
+        RequestError: If it is no such list.
+    """
     value = plain(value)
     if value is None:
         return None

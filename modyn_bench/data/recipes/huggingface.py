@@ -13,10 +13,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modyn_bench.data.columns import Roles, rows_from_table
+from modyn_bench.data.columns import ImageInput, Inputs, Roles, rows_from_table
 from modyn_bench.data.fingerprint import files_in, hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.columnar import ColumnarRecipe
+from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe, image_shape
 from modyn_bench.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _SAVED = ("dataset_dict.json", "state.json")
 
 
 @dataclass(kw_only=True)
-class HuggingFaceRecipe(ColumnarRecipe):
+class HuggingFaceRecipe(TextOrFeaturesRecipe):
     """A dataset of the ``datasets`` package: its columns get the same roles as those of a table.
 
     Label columns of type ``ClassLabel`` keep their class names and their order.
@@ -37,6 +37,9 @@ class HuggingFaceRecipe(ColumnarRecipe):
             ``DatasetDict`` in memory.
         subset: The configuration of a dataset on the hub that has several.
         split: The split to take; ``train+test`` is both, one behind the other.
+        image: The column of images, instead of ``text`` and ``features``.
+        size: Images: height and width in pixels, one number or ``[height, width]``; see ``ImagesRecipe``.
+        channels: Images: 3 (red, green, blue) or 1 (grey).
         revision: Commit, branch or tag on the hub. A full commit hash identifies the content, so that nothing is loaded
             to find out whether its store is there.
     """
@@ -48,6 +51,9 @@ class HuggingFaceRecipe(ColumnarRecipe):
     subset: str | None = None
     split: str = "train"
     revision: str | None = None
+    image: str | None = None
+    size: Any = 64
+    channels: int = 3
 
     @property
     def name(self) -> str:
@@ -60,6 +66,21 @@ class HuggingFaceRecipe(ColumnarRecipe):
     def origin(self) -> str:
         """The path, or what a dataset in memory is called."""
         return str(self.path) if self._has_path else "the dataset in memory"
+
+    @property
+    def inputs(self) -> Inputs:
+        """The images, else the text, else the features.
+
+        Raises:
+            RequestError: If several are given, or an option of one is out of range.
+        """
+        shape = image_shape(self.size, self.channels)
+        if self.image is None:
+            return super().inputs
+        others = [key for key in ("text", "features", "drop", "categorical", "numeric") if getattr(self, key)]
+        if others:
+            raise RequestError(f"dataset.image and dataset.{others[0]} exclude one another: set one of them to null")
+        return ImageInput(image=self.image, folder=None, shape=shape)
 
     def check(self) -> None:
         """Check ranges and, where it needs no download, that the configured columns exist."""
@@ -91,7 +112,7 @@ class HuggingFaceRecipe(ColumnarRecipe):
         with quiet_datasets(data_dir / "huggingface") as hf:
             dataset = self._load(hf)
             table, roles = _with_class_names(dataset, self.roles)
-            return rows_from_table(table, roles, origin=self.origin)
+            return rows_from_table(table, roles, origin=self.origin, data_dir=data_dir)
 
     @property
     def _has_path(self) -> bool:

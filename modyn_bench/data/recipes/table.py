@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
-from modyn_bench.data.columns import Roles, note_saved_index, rows_from_table
-from modyn_bench.data.columns.common import check_names
-from modyn_bench.data.fingerprint import hash_sources, hash_values
-from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.base import plain
-from modyn_bench.data.recipes.columnar import ColumnarRecipe
-from modyn_bench.data.sources.base import MISSING_VALUES, Source, TextFormat, kind_of, open_sources
-from modyn_bench.data.sources.union import concatenate
-from modyn_bench.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe
+from modyn_bench.data.recipes.files import FilesRecipe
 
 
 @dataclass(kw_only=True)
-class TableRecipe(ColumnarRecipe):
-    r"""A CSV, TSV, Parquet or JSON lines file (also .gz, .bz2, .xz), or a folder of such files in the order of names.
-
-    Attributes:
-        path: The file or folder; relative to the working directory.
-        separator: Of delimited text: one character; ``None``: found out.
-        quote: Of delimited text: one character, or ``None`` where quotes are ordinary characters.
-        missing_values: Of delimited text: what is written where a value is missing.
+class TableRecipe(FilesRecipe, TextOrFeaturesRecipe):
+    r"""Files of rows whose inputs are a text, or numbers and categories.
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> folder = Path(tempfile.mkdtemp())
         >>> lines = ["ts,x,y", *(f"2020-01-{day:02},{day},{day % 2}" for day in range(1, 29))]
         >>> _ = (folder / "days.csv").write_text("\n".join(lines))
@@ -42,92 +25,3 @@ class TableRecipe(ColumnarRecipe):
     """
 
     version: ClassVar[int] = 2
-    location_fields: ClassVar[tuple[str, ...]] = ("path",)
-
-    path: str
-    separator: str | None = None
-    quote: str | None = '"'
-    missing_values: list[str] = field(default_factory=lambda: list(MISSING_VALUES))
-
-    @property
-    def name(self) -> str:
-        """The file's name without its suffixes."""
-        stem = Path(self.path).name.split(".")[0]
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "table"
-
-    @property
-    def origin(self) -> str:
-        """The path, as given."""
-        return str(self.path)
-
-    def check(self) -> None:
-        """Check ranges, that the path exists, and that the configured columns do."""
-        super().check()
-        self._text_format.check()
-        sources = self._sources()
-        names = sources[0].column_names()
-        check_names(names, origin=str(sources[0].file))
-        if not sources[0].names_may_follow:
-            self.roles.check_columns(names, origin=self.origin)
-
-    def source_hash(self, data_dir: Path | None) -> str:
-        """Return the identity of the files' bytes and of the kind they are read as."""
-        files = [source.file for source in self._sources()]
-        return hash_values([kind_of(file) for file in files], hash_sources(files, data_dir))
-
-    def read(self, data_dir: Path) -> Rows:
-        """Read the files, one behind the other."""
-        roles, sources = self.roles, self._sources()
-        first = sources[0].all_column_names()
-        roles.check_columns(first, origin=self.origin)
-        notes = note_saved_index(first, roles)
-        roles = _resolved(roles, first)
-        untyped = set() if sources[0].typed else _inferred(roles, first)
-        # No name for the table here, so that what takes it can let its columns go.
-        return rows_from_table(
-            self._read_files(sources, roles, notes), roles, origin=self.origin, notes=notes, untyped=untyped
-        )
-
-    def _read_files(self, sources: list[Source], roles: Roles, notes: list[str]) -> pa.Table:
-        """Return the rows of all files and add what there is to note."""
-        first = sources[0].all_column_names()
-        verbatim = () if roles.text is None else (roles.text,)
-        exact = {roles.label, *roles.categorical}
-        tables: list[pa.Table] = []
-        for source in sources:
-            names = source.all_column_names()
-            check_names(names, origin=str(source.file))
-            if set(names) != set(first):
-                differing = ", ".join(map(repr, sorted(set(names) ^ set(first))))
-                raise DataError(
-                    f"{source.file}: its columns are not those of {sources[0].file.name}; differing: {differing}"
-                )
-            table, found = source.read(_needed(roles, first), verbatim=verbatim, exact=exact)
-            tables.append(table)
-            notes += found
-        return concatenate(tables, [source.file for source in sources], exact=exact)
-
-    @property
-    def _text_format(self) -> TextFormat:
-        return TextFormat(self.separator, self.quote, tuple(map(str, plain(self.missing_values))))
-
-    def _sources(self) -> list[Source]:
-        return open_sources(Path(self.path).expanduser(), self._text_format)
-
-
-def _resolved(roles: Roles, names: list[str]) -> Roles:
-    """Name the features, so that dropped columns need not be read."""
-    return roles if roles.text is not None else replace(roles, features=roles.feature_names(names), drop=())
-
-
-def _needed(roles: Roles, names: list[str]) -> list[str]:
-    """Return the columns that are read, in the source's order."""
-    inputs = roles.feature_names(names) if roles.text is None else (roles.text,)
-    used = {roles.label, *(roles.timestamp or ()), *inputs}
-    return [name for name in names if name in used]
-
-
-def _inferred(roles: Roles, names: list[str]) -> set[str]:
-    """Return the columns of text whose types are inferred; times, labels and declared categories stay as written."""
-    times = set(roles.timestamp or ()) - set(roles.features or ())
-    return set(_needed(roles, names)) - {roles.text, roles.label, *times, *roles.categorical}

@@ -89,6 +89,10 @@ class Source(ABC):
         """Return the names of the columns from the whole file, where its beginning may not have them all."""
         return self.column_names()
 
+    def column_type(self, name: str) -> pa.DataType | None:
+        """Return the type of a column, or ``None`` where that takes reading the column."""
+        return None
+
     @property
     def names_may_follow(self) -> bool:
         """Whether columns may first occur beyond what ``column_names`` reads."""

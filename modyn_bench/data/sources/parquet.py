@@ -17,13 +17,11 @@ class ParquetSource(Source):
 
     def column_names(self) -> list[str]:
         """Return the names of the columns from the file's footer."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        return list(self._schema().names)
 
-        try:
-            return list(pq.read_schema(self.file).names)
-        except (pa.ArrowException, OSError) as error:
-            raise self._unreadable(error) from error
+    def column_type(self, name: str) -> pa.DataType | None:
+        """Return the type of a column from the file's footer."""
+        return self._schema().field(name).type
 
     def read(
         self, names: Sequence[str], *, verbatim: Collection[str] = (), exact: Collection[str] = ()
@@ -36,6 +34,15 @@ class ParquetSource(Source):
             # Old writers' 96-bit times are nanoseconds to Arrow, which wrap around after 2262, unless it is told.
             file = pq.ParquetFile(self.file, coerce_int96_timestamp_unit="us")
             return file.read(columns=list(names)), []
+        except (pa.ArrowException, OSError) as error:
+            raise self._unreadable(error) from error
+
+    def _schema(self) -> pa.Schema:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.read_schema(self.file)
         except (pa.ArrowException, OSError) as error:
             raise self._unreadable(error) from error
 

@@ -47,7 +47,8 @@ class RhoLoss(Scored):
             ``twin``, which takes nothing else.
         train_on_holdout: Whether f is trained on what is held out, too, with ``simple``; its irreducible losses are
             those of a model that has seen it, too low.
-        irreducible_model: The configuration of g; ``None``: that of f.
+        irreducible_model: The configuration of g, and what it starts from: ``initial_weights``, a safetensors file,
+            but for ``fresh_layers``, as in ``training``; ``None``: all as f.
         irreducible_epochs: Epochs of g; ``None``: those of f.
 
     Shape:
