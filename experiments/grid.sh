@@ -19,6 +19,16 @@ sweep() {
   esac
 }
 
+# FILE [OVERRIDE...]: add to `common` which of a file's columns is what in the grids on arXiv. Where $DISTILBERT names the
+# folder of the paper's network and its tokenizer, it is trained, on 300 tokens and with these overrides.
+titles() {
+  common+=(dataset=table dataset.path="$1" dataset.timestamp=created dataset.label=primary_cat dataset.text=title)
+  if [[ -n ${DISTILBERT-} ]]; then
+    common+=(model=pretrained_text model.path="$DISTILBERT" dataset.tokenizer="$DISTILBERT" dataset.max_tokens=300
+      "${@:2}")
+  fi
+}
+
 # GRID SCALE: write the runs into the grid's results.csv, and fail if a job did. With overrides of the command line they may
 # be another grid's runs, and are written beside them.
 finish() {

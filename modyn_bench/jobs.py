@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modyn_bench.config import EvaluationConfig, LoggerConfig, ReplayConfig, TrainingConfig, evaluation_config, section
 from modyn_bench.data.named import NamedColumns
+from modyn_bench.data.places import data_dir
 from modyn_bench.data.recipes.base import Recipe
 from modyn_bench.data.replay import Replay
 from modyn_bench.data.store import SampleStore
@@ -59,15 +60,6 @@ def prepare_store(config: Mapping[str, Any]) -> SampleStore:
             f"dataset._target_={config['dataset']['_target_']} is no modyn_bench.data.recipes.base.Recipe"
         )
     return recipe.prepare(data_dir(config))
-
-
-def data_dir(config: Mapping[str, Any]) -> Path:
-    """Return where sample stores go: ``data_dir``, by default the user's cache."""
-    if config.get("data_dir"):
-        return Path(config["data_dir"])
-    from platformdirs import user_cache_path
-
-    return user_cache_path("modyn_bench")
 
 
 def run_job(config: Mapping[str, Any], *, sweep: str | None = None, overrides: Sequence[str] = ()) -> JobResult:

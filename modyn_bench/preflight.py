@@ -22,7 +22,7 @@ from modyn_bench.commands.schema import build, check_value
 from modyn_bench.commands.targets import OF_MODEL, check_imported, check_read
 from modyn_bench.config import SECTIONS, EvaluationConfig
 from modyn_bench.errors import DataError, RequestError, relocate
-from modyn_bench.runs.identity import NOT_EVALUATION
+from modyn_bench.runs.identity import NOT_EVALUATION, is_path_key
 
 SCALARS: dict[str, Any] = {"seed": int, "root": str, "data_dir": str | None}
 TARGETS = ("dataset", "model", "selector", "trigger")
@@ -253,9 +253,18 @@ def _check_target(name: str, node: Mapping[str, Any]) -> list[str]:
     if "_target_" not in node:
         return [f"{name}._target_ is missing: the option's YAML file must name a class"]
     if name == "model":
-        return check_read(name, node, filled_in=OF_MODEL)
+        return [*check_read(name, node, filled_in=OF_MODEL), *_absent_places(name, node)]
     problems = check_imported(name, node)
     return problems or _build_target(name, node)
+
+
+def _absent_places(name: str, node: Mapping[str, Any]) -> Iterator[str]:
+    """Tell of places that a model is to be made of, and that are not there."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and not str(value.get("_target_")).startswith("hydra."):
+            yield from _absent_places(f"{name}.{key}", value)
+        elif is_path_key(key) and isinstance(value, str) and not Path(value).expanduser().exists():
+            yield f"{name}.{key}={value}: there is no such file or folder"
 
 
 def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
@@ -277,7 +286,9 @@ def _build_target(name: str, node: Mapping[str, Any]) -> list[str]:
     base = _bases()[name]
     if not isinstance(built, base):
         return [f"{name}._target_={node['_target_']} makes a {type(built).__name__}, which is no {base.__name__}"]
-    return _complaint(getattr(built, "check", _no_complaint))
+    problems = _complaint(getattr(built, "check", _no_complaint))
+    second_models = getattr(built, "second_models", {})  # of a selector
+    return problems + [absent for key, model in second_models.items() for absent in _absent_places(key, model)]
 
 
 def _no_complaint() -> None:

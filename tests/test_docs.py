@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from language import write_language_model
 
 from modyn_bench.cli import main
 
@@ -74,7 +75,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A user's working directory: data of their own, the policies of the documents, and nothing else."""
+    """A user's working directory: data and a language model of their own, the policies of the documents, no more."""
     folder = tmp_path_factory.mktemp("user")
     generator = np.random.default_rng(0)
     lines = ["ts,size,colour,y"]
@@ -83,6 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label = "yes" if size + (day > 600) * colour > 0 else "no"
         lines.append(f"{np.datetime64('2020-01-01') + day},{size:.4f},{'rgb'[colour]},{label}")
     (folder / "my.csv").write_text("\n".join(lines) + "\n")
+    write_language_model(folder / "distilbert")
     (folder / "photos").mkdir()
     (folder / "photos.csv").write_text("id,file,taken,shows\n1,photos/1.jpg,2020-01-01,cat\n")
     (folder / "cglm.csv").write_text("id,landmark_id,upload_date\n1,5,1300000000\n")

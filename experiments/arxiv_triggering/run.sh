@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # When to retrain on arXiv titles: the 50 pipelines of the paper.
 #   experiments/arxiv_triggering/run.sh TITLES [OVERRIDE...]
-# README.md says what the file must hold. Runs go to $ROOT (default: outputs/arxiv_triggering). On a GPU, add
+# README.md says what the file must hold. With DISTILBERT=FOLDER in the environment the network is the paper's, whose weights
+# and tokenizer lie there, else the small text classifier. Runs go to $ROOT (default: outputs/arxiv_triggering). On a GPU, add
 # training.accelerator=gpu; a second terminal with the same command takes the jobs that the first one does not hold.
 set -euo pipefail
 data=${1:?usage: experiments/arxiv_triggering/run.sh TITLES [OVERRIDE...]}
 own=("${@:2}")
 root=${ROOT:-outputs/arxiv_triggering}
-common=(+experiment/paper=arxiv_triggering dataset=table dataset.path="$data" dataset.timestamp=created
-  dataset.label=primary_cat dataset.text=title)
+common=(+experiment/paper=arxiv_triggering)
 source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
+titles "$data" training.optimizer._target_=torch.optim.AdamW training.optimizer.lr=2e-5
 
 # 15: by time, from 1990 on, and by amount.
 sweep seed=42,99,12 trigger=time trigger.every=1y,3y,5y trigger.start=1990-01-01

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # On which samples to retrain: the paper's 93 pipelines on Yearbook, 84 on arXiv and 84 on CGLM.
 #   experiments/paper_selection/run.sh yearbook YEARBOOK.parquet [OVERRIDE...]
-#   experiments/paper_selection/run.sh arxiv TITLES [OVERRIDE...]
+#   [DISTILBERT=FOLDER] experiments/paper_selection/run.sh arxiv TITLES [OVERRIDE...]
 #   experiments/paper_selection/run.sh cglm CGLM.csv [OVERRIDE...]
 # README.md says what the files must hold, and where CGLM's first weights come from; $RESNET18 names those of its
 # irreducible model. Runs go to $ROOT (default: outputs/paper_selection). On a GPU, add training.accelerator=gpu.
@@ -19,8 +19,7 @@ case $1 in
     own=("${@:3}")
     ;;
   arxiv) # the paper has no irreducible model for titles
-    common+=(dataset=table dataset.path="${2:?$usage}" dataset.timestamp=created dataset.label=primary_cat
-      dataset.text=title)
+    data=${2:?$usage}
     scored=(loss grad_norm margin least_confidence entropy)
     warmup=1
     own=("${@:3}")
@@ -44,6 +43,9 @@ case $1 in
     ;;
 esac
 source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
+if [[ $1 == arxiv ]]; then
+  titles "$data" training.optimizer._target_=torch.optim.AdamW training.optimizer.lr=2e-5
+fi
 one_of() { local IFS=,; echo "$*"; }
 
 sweep selector=new_data

@@ -70,6 +70,25 @@ def hash_sources(files: Iterable[Path], data_dir: Path | None = None) -> str:
     return hash_values("sources", digests)
 
 
+def files_in(folder: Path) -> list[Path]:
+    """Return all files of a folder and its folders, sorted; hidden ones, such as a version control's, are left out."""
+    found = sorted(file for file in folder.rglob("*") if file.is_file())
+    return [file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts)]
+
+
+def hash_place(place: Path, data_dir: Path | None = None) -> str:
+    """Return the identity of the content of a file, or of a folder with its files' names, wherever it lies.
+
+    Args:
+        place: The file or folder.
+        data_dir: As of ``hash_sources``.
+    """
+    if place.is_file():
+        return hash_sources([place], data_dir)
+    files = files_in(place)
+    return hash_values([file.relative_to(place).as_posix() for file in files], hash_sources(files, data_dir))
+
+
 def hash_members(folder: Path, names: Sequence[str], data_dir: Path | None = None) -> str:
     """Return the identity of the content of many files of a folder; where it lies does not matter.
 

@@ -34,6 +34,8 @@ class InputSpec:
             ``categorical``, int64, shape (n, C).
         num_buckets: Number of token ids without padding: ids run from 1 to ``num_buckets``, 0 is padding.
         num_tokens: Tokens of a sample L; the model gets ``tokens``, int64, shape (n, L).
+        vocabulary_hash: Identity of the vocabulary of the dataset's tokenizer; empty for hashed n-grams.
+        pad_id: The tokenizer's own id of padding; its token 0 has this id here.
         image_shape: Channels, height, width; the model gets ``image``, float32 in [0, 1], shape (n, *image_shape).
     """
 
@@ -42,6 +44,8 @@ class InputSpec:
     cardinalities: tuple[int, ...] = ()
     num_buckets: int = 0
     num_tokens: int = 0
+    vocabulary_hash: str = ""
+    pad_id: int = 0
     image_shape: tuple[int, ...] = ()
 
 
@@ -190,6 +194,7 @@ class Preprocessor:
                 spec["cardinalities"] = tuple(len(vocabulary) + 1 for vocabulary in self.vocabularies)
             elif column.kind == "tokens":
                 spec |= {"num_buckets": int(column.num_values or 0), "num_tokens": column.shape[0]}
+                spec |= {"vocabulary_hash": column.vocabulary_hash, "pad_id": column.pad_id}
             else:
                 spec["image_shape"] = column.shape
         return InputSpec(**spec)

@@ -47,7 +47,10 @@ class Column:
         categories: For each categorical feature its dictionary, code -> string. It is only a lossless coding of the
             source; no model sees it. A missing value is the category ``<missing>``. Empty where the source numbers its
             categories itself, and the numbers are stored.
-        num_values: For tokens: the number of hash buckets. Ids run from 1 to ``num_values``; 0 is padding.
+        num_values: For tokens: the number of hash buckets, or a tokenizer's largest id. Ids run from 1 to
+            ``num_values``; 0 is padding.
+        vocabulary_hash: For tokens: the identity of a tokenizer's vocabulary; empty for hashed n-grams.
+        pad_id: For tokens: the tokenizer's own id of padding, which stands in the store for its token 0.
     """
 
     name: str
@@ -57,19 +60,18 @@ class Column:
     names: tuple[str, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
     num_values: int | None = None
+    vocabulary_hash: str = ""
+    pad_id: int = 0
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Column:
         """Rebuild a column from what ``dataclasses.asdict`` and JSON made of it."""
-        return cls(
-            name=values["name"],
-            kind=values["kind"],
-            dtype=values["dtype"],
-            shape=tuple(values["shape"]),
-            names=tuple(values["names"]),
-            categories=tuple(tuple(feature) for feature in values["categories"]),
-            num_values=values["num_values"],
-        )
+        sequences = {
+            "shape": tuple(values["shape"]),
+            "names": tuple(values["names"]),
+            "categories": tuple(tuple(feature) for feature in values["categories"]),
+        }
+        return cls(**{**values, **sequences})
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modyn_bench.data.hashing import HashArray, combine, hash_texts, mix
+from modyn_bench.data.store import Column
+from modyn_bench.data.tokenizing import smallest_dtype
 from modyn_bench.errors import RequestError
 
 _WORD_OR_END = re.compile(r"\w+|\n")
@@ -50,14 +52,14 @@ class HashedNgrams:
         if self.num_buckets > 2**31 - 2:
             raise RequestError(f"dataset.num_buckets={self.num_buckets} must be below 2**31 - 1")
 
-    @property
-    def dtype(self) -> str:
-        """NumPy name of the smallest type that holds every id."""
-        return "uint16" if self.num_buckets <= 65_535 else "int32"
+    def column(self, source: str) -> Column:
+        """Return what a store keeps of the ids of a text column."""
+        dtype = smallest_dtype(self.num_buckets)
+        return Column("tokens", "tokens", dtype, (self.max_tokens,), (source,), num_values=self.num_buckets)
 
     def encode(self, texts: Sequence[str]) -> NDArray[Any]:
         """Return ids, shape (n, max_tokens), padded with 0."""
-        out = np.zeros((len(texts), self.max_tokens), dtype=self.dtype)
+        out = np.zeros((len(texts), self.max_tokens), dtype=smallest_dtype(self.num_buckets))
         for start in range(0, len(texts), _BATCH):
             self._encode_batch(texts[start : start + _BATCH], out[start : start + _BATCH])
         return out

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from modyn_bench.models.convnet import ConvNet
     from modyn_bench.models.dlrm import DLRM
     from modyn_bench.models.hashed_text import HashedTextClassifier
+    from modyn_bench.models.pretrained_text import PretrainedText
     from modyn_bench.models.resnet import ResNet
     from modyn_bench.models.tabular_mlp import TabularMLP
 
-__all__ = ["DLRM", "ConvNet", "HashedTextClassifier", "ResNet", "TabularMLP", "auto"]
+__all__ = ["DLRM", "ConvNet", "HashedTextClassifier", "PretrainedText", "ResNet", "TabularMLP", "auto"]
 
 _HOMES = {
     "DLRM": "modyn_bench.models.dlrm",
     "ConvNet": "modyn_bench.models.convnet",
     "HashedTextClassifier": "modyn_bench.models.hashed_text",
+    "PretrainedText": "modyn_bench.models.pretrained_text",
     "ResNet": "modyn_bench.models.resnet",
     "TabularMLP": "modyn_bench.models.tabular_mlp",
     "auto": "modyn_bench.models.choose",

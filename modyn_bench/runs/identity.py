@@ -6,7 +6,8 @@ places (root, data_dir, the dataset's paths: the fingerprint stands for what lie
 hydra, the experiment's name), what changes speed or disk space alone (replay.chunk_size, runs.keep_models), and the
 evaluation, which is made from kept predictions and has an id of its own; of it only ``batch_size`` and ``split``
 change the predictions. Whether class probabilities are kept is left out too: a finished run that lacks them refuses
-the metrics that need them.
+the metrics that need them. For any other place that a key names, such as the folder of a pretrained model, what lies
+there counts, and not where it is.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modyn_bench.data.fingerprint import hash_place
+from modyn_bench.data.places import data_dir
 from modyn_bench.errors import RequestError
 from modyn_bench.runs.own_code import own_code
 
@@ -37,7 +40,7 @@ WEIGHTS = "initial_weights"
 """The key of files that models start from, which count by their content."""
 
 NOT_EVALUATION = frozenset({*PREDICTION_KEYS, "max_probabilities_bytes"})
-_PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder)")
+_PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder|tokenizer)")
 _LONGEST_PREFIX = 80  # with seed, hash and token it stays below the 128 characters of a W&B name
 
 
@@ -73,8 +76,9 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
         kept["evaluation"] = {key: kept["evaluation"][key] for key in PREDICTION_KEYS if key in kept["evaluation"]}
     if isinstance(kept.get("dataset"), Mapping):
         kept["dataset"] = {key: value for key, value in kept["dataset"].items() if not is_path_key(str(key))}
-    everything: dict[str, object] = {"config": _canonical(kept, ""), "fingerprint": fingerprint}
     code = own_code(kept)
+    content = _by_content(kept, data_dir(config))
+    everything: dict[str, object] = {"config": _canonical(content, ""), "fingerprint": fingerprint}
     return _hash(everything | {"code": code} if code else everything)
 
 
@@ -128,13 +132,30 @@ def short_name(group: object) -> str:
 
 
 def is_path_key(key: str) -> bool:
-    """Say whether a key of the dataset names a place, whose content the fingerprint stands for.
+    """Say whether a key names a place, whose content counts; the dataset's fingerprint stands for that of its own.
 
     Example:
-        >>> is_path_key("path"), is_path_key("test_path"), is_path_key("timestamp")
-        (True, True, False)
+        >>> is_path_key("path"), is_path_key("test_path"), is_path_key("tokenizer"), is_path_key("timestamp")
+        (True, True, True, False)
     """
     return _PATH_KEY.fullmatch(key) is not None
+
+
+def _by_content(value: object, cache: Path) -> Any:  # noqa: ANN401 - any configuration value
+    """Return a value with each place that exists, and that a key names, replaced by the identity of what lies there."""
+    if isinstance(value, Mapping):
+        return {
+            key: _at(item, cache) if is_path_key(str(key)) else _by_content(item, cache) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_by_content(item, cache) for item in value]
+    return value
+
+
+def _at(place: object, cache: Path) -> Any:  # noqa: ANN401 - any configuration value
+    if isinstance(place, str) and place and Path(place).expanduser().exists():
+        return {"content": hash_place(Path(place).expanduser(), cache)}
+    return _by_content(place, cache)
 
 
 def _content(path: str, place: str) -> str:

@@ -24,7 +24,18 @@ SCHEMA_VERSION = 1
 """Of the files in a run directory; a directory of another version is refused."""
 
 _KEYS = {"schema_version", "run_id", "identity", "created", "config", "fingerprint", "dataset", "reproducible"}
-_LIBRARIES = ("modyn_bench", "torch", "lightning", "numpy", "pyarrow", "safetensors", "hydra-core", "wandb")
+_LIBRARIES = (
+    "modyn_bench",
+    "torch",
+    "lightning",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "pyarrow",
+    "safetensors",
+    "hydra-core",
+    "wandb",
+)
 
 
 def new_manifest(config: Mapping[str, Any], fingerprint: str, dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ NEEDED = {
     "dataset=records": {"dataset.path": "{folder}/clicks.bin"},
     "+experiment/paper=criteo_throughput": {"dataset.path": "{folder}/clicks.bin"},
     "dataset=huggingface": {"dataset.path": "owner/name", "dataset.timestamp": "time", "dataset.label": "label"},
+    "model=pretrained_text": {"model.path": "{folder}"},
 }
 
 

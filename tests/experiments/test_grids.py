@@ -8,7 +8,7 @@ import re
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import yaml
 from hydra.core.override_parser.types import Override
+from language import write_language_model
 from PIL import Image
 
 from modyn_bench.cli import main
@@ -39,13 +40,15 @@ class Grid:
     script: str
     words: tuple[str, ...]
     jobs: int
+    distilbert: bool = False
 
     @property
     def name(self) -> str:
         return self.script.partition("/")[0]
 
     def __str__(self) -> str:
-        return " ".join((self.script, *(word for word in self.words if "=" not in word)))
+        words = (self.script, *(word for word in self.words if "=" not in word))
+        return " ".join([*words, "with DistilBERT"] if self.distilbert else words)
 
 
 PAPER = [
@@ -59,6 +62,7 @@ PAPER = [
     Grid("throughput/run.sh", ("criteo", FILES["criteo"]), 2),  # of 48: the other knobs have no meaning here
     Grid("throughput/run.sh", ("cglm", FILES["cglm"]), 2),  # of 44
 ]
+DISTILBERT = [replace(grid, distilbert=True) for grid in PAPER if FILES["arxiv"] in grid.words]
 SMALL_IMAGES = ["dataset.size=32", "model.depth=18", "training.batch_size=16"]
 SMALL = [
     Grid("yearbook_triggering/small.sh", (), 31),
@@ -80,6 +84,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     days = pd.date_range("1988-01-01", "2019-12-31", 200).strftime("%Y-%m-%d")
     lines += [f'{i}\t{day}\t{"cs" if i % 2 else "math"}.AG\tOn "{i}" things' for i, day in enumerate(days)]
     (folder / FILES["arxiv"]).write_text("\n".join(lines) + "\n")
+    write_language_model(folder / "distilbert", max_position_embeddings=512)
     (folder / FILES["criteo"]).mkdir()
     for day in range(3):
         (folder / FILES["criteo"] / f"day_{day}.bin").write_bytes(clicks(generator, 80))
@@ -134,6 +139,7 @@ def commands(grid: Grid, folder: Path) -> list[list[str]]:
     """Return the overrides of every command that a script gives, in their order."""
     (folder / "calls").unlink(missing_ok=True)
     environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    environment |= {"DISTILBERT": "distilbert"} if grid.distilbert else {}
     call = [str(EXPERIMENTS / grid.script), *grid.words]
     done = subprocess.run(call, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -190,7 +196,7 @@ def user(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("grid", PAPER + SMALL, ids=str)
+@pytest.mark.parametrize("grid", PAPER + DISTILBERT + SMALL, ids=str)
 def test_a_grid_has_as_many_jobs_as_it_says_and_they_are_in_order(grid: Grid, user: Path):
     with Composer() as composer:
         given = [composer.parse(command)[0] for command in commands(grid, user)]
@@ -221,8 +227,9 @@ def first_job(grid: Grid, folder: Path) -> list[str]:
         (PAPER[7], ["trigger.num_samples=100"]),
         (PAPER[4], ["trigger.every=5y", *SMALL_IMAGES]),
         (PAPER[8], ["trigger.num_samples=100", "dataset.test_fraction=0.1", *SMALL_IMAGES]),
+        *((grid, ["trigger.every=9y"]) for grid in DISTILBERT),
     ],
-    ids=["yearbook", "arxiv", "criteo", "cglm", "cglm_throughput"],
+    ids=["yearbook", "arxiv", "criteo", "cglm", "cglm_throughput", *map(str, DISTILBERT)],
 )
 def test_files_of_the_papers_formats_are_read_and_trained_on(grid: Grid, words: list[str], user: Path, tmp_path: Path):
     job = [*first_job(grid, user), *words, f"root={tmp_path}", f"data_dir={tmp_path}/stores", "training.epochs=1"]
@@ -234,6 +241,16 @@ def test_files_of_the_papers_formats_are_read_and_trained_on(grid: Grid, words: 
     assert (models.num_optimizer_steps > 0).all()
     composite = pd.read_parquet(done.parent / "composite.parquet")
     assert composite[composite.metric == "accuracy"].value.dropna().between(0, 1).all()
+
+
+def test_distilbert_is_trained_as_in_the_paper(user: Path):
+    for grid in DISTILBERT:
+        (job, *_) = check_jobs(first_job(grid, user))
+        config = job.config
+        assert config["model"]["_target_"] == "modyn_bench.models.PretrainedText"
+        assert (config["dataset"]["max_tokens"], config["training"]["batch_size"]) == (300, 128)
+        optimizer = config["training"]["optimizer"]
+        assert (optimizer["_target_"], optimizer["lr"]) == ("torch.optim.AdamW", 2e-5)
 
 
 def test_a_failed_product_fails_the_grid_and_stops_no_other(user: Path):

@@ -142,6 +142,33 @@ def test_initial_weights_count_by_their_content(tmp_path):
     assert len({run_id(config_of(selector=selector), "f") for selector in words}) == 4
 
 
+def test_places_that_a_model_is_made_of_count_by_their_content(tmp_path):
+    folders = [tmp_path / name for name in ("a", "b", "c", "d")]
+    for folder, name, data in zip(folders, ("x", "x", "x", "y"), (b"one", b"one", b"two", b"one"), strict=True):
+        (folder / "below" / ".hidden").mkdir(parents=True)
+        (folder / "below" / name).write_bytes(data)
+        (folder / "below" / ".hidden" / "notes").write_text(str(folder))
+    places = [str(folder) for folder in folders]
+    for changes in (
+        [{"model__path": place} for place in places],
+        [{"selector__irreducible_model": {"path": place}} for place in places],
+        [{"model__parts": [{"path": place}]} for place in places],
+    ):
+        ids = [run_id(config_of(**change), "f") for change in changes]
+        assert ids[0] == ids[1]
+        assert len(set(ids)) == 3
+    before = run_id(config_of(model__path=str(folders[0])), "f")
+    (folders[0] / "below" / "x").write_bytes(b"edited")
+    assert run_id(config_of(model__path=str(folders[0])), "f") != before
+    files = [run_id(config_of(model__weights_file=str(f / "below" / "x")), "f") for f in folders[1:3]]
+    assert len({*files, run_id(config_of(model__weights_file=None), "f")}) == 3
+
+
+def test_the_tokenizers_place_is_no_part_of_the_id():
+    ids = {run_id(config_of(dataset__tokenizer=value), "f") for value in (None, "/a", "/b")}
+    assert ids == {PLAIN}
+
+
 def test_a_value_that_is_no_plain_value_is_refused_by_name():
     with pytest.raises(RequestError, match=r"model\.x=.*object"):
         run_id(config_of(model__x=object()), "f")

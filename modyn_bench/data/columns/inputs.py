@@ -14,6 +14,7 @@ from modyn_bench.data.columns.features import FeatureColumns
 from modyn_bench.data.columns.image_sources import ImageSource, image_source
 from modyn_bench.data.columns.images import ImageColumn
 from modyn_bench.data.columns.texts import TextColumn
+from modyn_bench.data.tokenizing import Tokenizer
 from modyn_bench.data.tokens import HashedNgrams
 from modyn_bench.errors import RequestError
 
@@ -88,7 +89,7 @@ class TextInput(Inputs):
 
     text: str
     drop: tuple[str, ...] = ()
-    tokens: HashedNgrams = field(default_factory=HashedNgrams)
+    tokens: Tokenizer = field(default_factory=HashedNgrams)
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:

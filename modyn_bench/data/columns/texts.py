@@ -1,4 +1,4 @@
-"""A text column to hashed n-grams and a blob."""
+"""A text column to token ids and a blob."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modyn_bench.data.columns.common import is_text, joined
 from modyn_bench.data.hashing import HashArray, hash_texts
 from modyn_bench.data.ingest import Gather, GatherBytes
 from modyn_bench.data.store import Column
-from modyn_bench.data.tokens import HashedNgrams
+from modyn_bench.data.tokenizing import Tokenizer
 from modyn_bench.errors import DataError
 from modyn_bench.types import IntArray
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class TextColumn(InputColumns):
-    """The raw text as the blob ``text`` and its hashed n-grams as the column ``tokens``.
+    """The raw text as the blob ``text`` and its token ids as the column ``tokens``.
 
     A missing text is the empty one, and noted.
 
@@ -35,7 +35,7 @@ class TextColumn(InputColumns):
         DataError: If the column holds no text.
     """
 
-    def __init__(self, table: pa.Table, name: str, *, tokens: HashedNgrams, origin: str) -> None:
+    def __init__(self, table: pa.Table, name: str, *, tokens: Tokenizer, origin: str) -> None:
         import pyarrow as pa
 
         column = joined(table[name])
@@ -50,7 +50,7 @@ class TextColumn(InputColumns):
         self._name = name
         self._tokens = tokens
         self.columns = (
-            Column("tokens", "tokens", tokens.dtype, (tokens.max_tokens,), (name,), num_values=tokens.num_buckets),
+            tokens.column(name),
             Column("text", "blob", "uint8", (), (name,)),
         )
 

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from modyn_bench.data.columns import Roles, TextInput, rows_from_table
 from modyn_bench.data.fingerprint import hash_sources
 from modyn_bench.data.ingest import Rows
-from modyn_bench.data.recipes.base import Recipe
 from modyn_bench.data.recipes.huggingface import quiet_datasets
-from modyn_bench.data.tokens import HashedNgrams
+from modyn_bench.data.recipes.text import TextRecipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,7 +20,7 @@ SAMPLE = Path(__file__).resolve().parent / "assets" / "arxiv_sample.parquet"
 
 
 @dataclass(kw_only=True)
-class ArxivRecipe(Recipe):
+class ArxivRecipe(TextRecipe):
     """Titles of arXiv papers, 1993-2019, day-stamped, with their primary category: 140,819 titles, 172 categories.
 
     Source: arXiv's metadata, from 128 of the per-category files of the archive staeiou/arxiv_archive (R. Stuart Geiger,
@@ -36,13 +35,9 @@ class ArxivRecipe(Recipe):
     Licence: arXiv publishes its metadata under CC0 1.0. Cite arXiv and the archive above.
 
     Attributes:
-        num_buckets: Number of hash buckets of the word n-grams; with padding, 65,535 make 2**16 rows of an embedding.
-        ngrams: Longest n-gram, in words.
-        max_tokens: n-grams kept per title; 48 cut 0.3 % of the titles.
+        max_tokens: n-grams, or the tokenizer's tokens, kept per title; 48 n-grams cut 0.3 % of the titles.
     """
 
-    num_buckets: int = 65_535
-    ngrams: int = 2
     max_tokens: int = 48
 
     @property
@@ -58,8 +53,8 @@ class ArxivRecipe(Recipe):
     @property
     def roles(self) -> Roles:
         """Which column is what."""
-        tokens = HashedNgrams(self.num_buckets, self.ngrams, self.max_tokens)
-        return Roles(timestamp=("created",), label="primary_cat", inputs=TextInput(text="title", tokens=tokens))
+        inputs = TextInput(text="title", tokens=self.tokens)
+        return Roles(timestamp=("created",), label="primary_cat", inputs=inputs)
 
     def check(self) -> None:
         """Raise ``RequestError`` if a value is out of range."""

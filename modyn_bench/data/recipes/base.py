@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
-from modyn_bench.data.fingerprint import hash_values
+from modyn_bench.data.fingerprint import hash_sources, hash_values
 from modyn_bench.data.ingest import Rows, build_store
 from modyn_bench.data.splits import SplitRule
 from modyn_bench.data.store import FORMAT_VERSION, SampleStore
@@ -79,6 +79,11 @@ class Recipe(ABC):
         """Read and check the whole source; ``data_dir`` is where temporary files may go."""
 
     @property
+    def option_files(self) -> Mapping[str, Path | None]:
+        """Files that options name beside the source, by the option: their content counts, not their place."""
+        return {}
+
+    @property
     def split_rule(self) -> SplitRule:
         """How the test split is held out."""
         return SplitRule(self.test_split, self.test_fraction, self.split_seed, self.test_block, self.used_fraction)
@@ -92,7 +97,7 @@ class Recipe(ABC):
         self.split_rule.check()
 
     def source_fingerprint(self, data_dir: Path | None = None) -> str:
-        """Return the identity of the content: the source's bytes, the recipe's options, the split rule.
+        """Return the identity of the content: the source's bytes, the recipe's options and files, the split rule.
 
         Two sources with equal options differ in it, an edited source differs from the old one, and a source that was
         only moved does not.
@@ -100,11 +105,13 @@ class Recipe(ABC):
         Args:
             data_dir: Where the digests of unchanged files are remembered; ``None`` reads the source again.
         """
+        files = self.option_files
         options = {
             field.name: plain(getattr(self, field.name))
             for field in fields(self)
-            if field.name not in self.location_fields
+            if field.name not in (*self.location_fields, *files)
         }
+        options |= {name: hash_sources([file], data_dir) for name, file in files.items() if file is not None}
         if self.test_split != "block":
             del options["test_block"]
         if self.used_fraction == 1:

@@ -9,7 +9,7 @@ from typing import Any
 from modyn_bench.data.columns import FeatureInputs, Inputs, Roles, TextInput
 from modyn_bench.data.columns.common import written
 from modyn_bench.data.recipes.base import Recipe, plain
-from modyn_bench.data.tokens import HashedNgrams
+from modyn_bench.data.recipes.text import TextRecipe
 from modyn_bench.errors import RequestError
 
 
@@ -65,7 +65,7 @@ class ColumnarRecipe(Recipe):
 
 
 @dataclass(kw_only=True)
-class TextOrFeaturesRecipe(ColumnarRecipe):
+class TextOrFeaturesRecipe(TextRecipe, ColumnarRecipe):
     """A source whose inputs are a text, or numbers and categories.
 
     Attributes:
@@ -74,9 +74,6 @@ class TextOrFeaturesRecipe(ColumnarRecipe):
         drop: Columns to leave out, for instance because they leak the label.
         categorical: Features that are categories although they are numbers.
         numeric: Features that are numbers although they are text.
-        num_buckets: Text: number of hash buckets of the word n-grams.
-        ngrams: Text: longest n-gram, in words.
-        max_tokens: Text: n-grams kept per sample.
     """
 
     text: str | None = None
@@ -84,9 +81,6 @@ class TextOrFeaturesRecipe(ColumnarRecipe):
     drop: list[str] | None = None
     categorical: list[str] | None = None
     numeric: list[str] | None = None
-    num_buckets: int = 65_535
-    ngrams: int = 2
-    max_tokens: int = 64
 
     @property
     def inputs(self) -> Inputs:
@@ -97,13 +91,18 @@ class TextOrFeaturesRecipe(ColumnarRecipe):
         """
         features, drop = names_of("features", self.features), names_of("drop", self.drop) or ()
         categorical, numeric = (names_of(key, getattr(self, key)) or () for key in ("categorical", "numeric"))
-        tokens = HashedNgrams(self.num_buckets, self.ngrams, self.max_tokens)
-        tokens.check()
+        self.tokens.check()
         if self.text is None:
             return FeatureInputs(features=features, drop=drop, categorical=categorical, numeric=numeric)
         if features is not None or categorical or numeric:
             raise RequestError("dataset.text and dataset.features exclude one another: set one of them to null")
-        return TextInput(text=self.text, drop=drop, tokens=tokens)
+        return TextInput(text=self.text, drop=drop, tokens=self.tokens)
+
+    def check(self) -> None:
+        """Raise ``RequestError`` if a value is out of range, or has no effect."""
+        if self.tokenizer is not None and self.text is None:
+            raise RequestError("dataset.tokenizer is for text: name its column by dataset.text, or leave it out")
+        super().check()
 
 
 def image_shape(size: Any, channels: int) -> tuple[int, int, int]:  # noqa: ANN401 - any configured value

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from modyn_bench.data.columns import ImageInput, Inputs, Roles, rows_from_table
-from modyn_bench.data.fingerprint import hash_sources, hash_values
+from modyn_bench.data.fingerprint import files_in, hash_sources, hash_values
 from modyn_bench.data.ingest import Rows
 from modyn_bench.data.recipes.columnar import TextOrFeaturesRecipe, image_shape
 from modyn_bench.errors import DataError, RequestError
@@ -99,8 +99,7 @@ class HuggingFaceRecipe(TextOrFeaturesRecipe):
             return hash_values(self.split, _hash_table(_pick(self.path, self.split, self.origin)))
         folder = Path(str(self.path)).expanduser()
         if folder.is_dir():
-            found = sorted(file for file in folder.rglob("*") if file.is_file())
-            files = [file for file in found if not any(part[0] == "." for part in file.relative_to(folder).parts)]
+            files = files_in(folder)
             names = [file.relative_to(folder).as_posix() for file in files]
             return hash_values(self.subset, self.split, names, hash_sources(files, data_dir))
         if self.revision is not None and _COMMIT.fullmatch(self.revision):
