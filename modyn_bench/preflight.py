@@ -199,7 +199,7 @@ def _check_section(name: str, value: object) -> list[str]:
         for key, read_by_us in _READ_BY_TRAINER.items():
             problems += check_read(f"training.{key}", value.get(key) or {}, filled_in=read_by_us)
         weights = value.get("initial_weights")
-        if weights is not None and not Path(weights).is_file():
+        if weights is not None and not Path(weights).expanduser().is_file():
             problems.append(f"training.initial_weights={weights}: there is no such file")
     if problems:
         return problems

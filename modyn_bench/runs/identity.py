@@ -36,11 +36,8 @@ NOT_RESULTS = frozenset({"root", "data_dir", "logger", "hydra", "experiment", "r
 PREDICTION_KEYS = ("batch_size", "split")
 """Keys of the evaluation that change predictions, so that they are part of a run's identity."""
 
-WEIGHTS = "initial_weights"
-"""The key of files that models start from, which count by their content."""
-
 NOT_EVALUATION = frozenset({*PREDICTION_KEYS, "max_probabilities_bytes"})
-_PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder|tokenizer)")
+_PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder|tokenizer|weights)")
 _LONGEST_PREFIX = 80  # with seed, hash and token it stays below the 128 characters of a W&B name
 
 
@@ -76,6 +73,7 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
         kept["evaluation"] = {key: kept["evaluation"][key] for key in PREDICTION_KEYS if key in kept["evaluation"]}
     if isinstance(kept.get("dataset"), Mapping):
         kept["dataset"] = {key: value for key, value in kept["dataset"].items() if not is_path_key(str(key))}
+    _check_weights(kept.get("training"))
     code = own_code(kept)
     content = _by_content(kept, data_dir(config))
     everything: dict[str, object] = {"config": _canonical(content, ""), "fingerprint": fingerprint}
@@ -158,17 +156,13 @@ def _at(place: object, cache: Path) -> Any:  # noqa: ANN401 - any configuration 
     return _by_content(place, cache)
 
 
-def _content(path: str, place: str) -> str:
-    """Return a hash of a file; what is none is told of where a file is meant for certain, and else hashed as it is."""
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        if place != f"training.{WEIGHTS}":
-            return path
+def _check_weights(training: object) -> None:
+    """Raise if the weights that models start from are not there; under other keys, what is no place may be a word."""
+    weights = training.get("initial_weights") if isinstance(training, Mapping) else None
+    if weights is not None and not Path(str(weights)).expanduser().is_file():
         raise RequestError(
-            f"{place}={path} cannot be read ({error.strerror}): name a safetensors file, or null"
-        ) from None
+            f"training.initial_weights={weights} cannot be read (no such file): name a safetensors file, or null"
+        )
 
 
 def _canonical(value: object, place: str) -> object:
@@ -177,8 +171,7 @@ def _canonical(value: object, place: str) -> object:
         where = str(value.get("_target_", place))
         items = []
         for key, item in value.items():
-            inner = f"{place}.{key}" if place else str(key)
-            canonical = _content(item, inner) if key == WEIGHTS and isinstance(item, str) else _canonical(item, inner)
+            canonical = _canonical(item, f"{place}.{key}" if place else str(key))
             added = (where, str(key))
             if added in ADDED and _text(canonical) == _text(_canonical(ADDED[added], "")):
                 continue

@@ -31,7 +31,7 @@ def read_initial_weights(module: nn.Module, file: Path, fresh: Sequence[str] = (
         RequestError: If the file is absent or no safetensors file, if names or shapes are not the model's, or if the
             model has no such layer.
     """
-    key = f"training.initial_weights={file}"
+    key, file = f"training.initial_weights={file}", file.expanduser()
     if not file.is_file():
         raise RequestError(f"{key} is not there: expected a safetensors file")
     state = module.state_dict()
