@@ -168,7 +168,7 @@ def table(verdict: Verdict) -> pd.DataFrame:
 def _why_untold(difference: Difference) -> str:
     """Say why a comparison could not have shown a difference; empty if it could."""
     if difference.p_value is None:
-        return difference.refusal
+        return difference.refusal.partition(": ")[2]  # behind what there is not
     least = difference.least_p * difference.num_tests
     if least <= ALPHA:
         return ""

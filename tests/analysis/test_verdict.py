@@ -93,7 +93,7 @@ def test_picked_comparisons_are_corrected_no_less_than_all_of_them_would_be(verd
 
 
 SHOWN, OPEN = {"p_value": 0.01}, {"p_value": 0.2}
-UNTOLD = {"p_value": None, "refusal": "too few blocks"}
+UNTOLD = {"p_value": None, "refusal": "no interval and no p-value: too few blocks"}
 HOPELESS = {"p_value": 0.0781, "least_p": 2.0**-7, "num_tests": 10}
 
 
