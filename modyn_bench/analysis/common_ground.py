@@ -95,8 +95,8 @@ def _of_periods(kept: Sequence[CompositeScores], common: CompositeScores) -> lis
     longest = max(own.values())
     if num_common == longest:
         return []
-    short = [f"{name} in {longest - num}" for name, num in own.items() if num < longest]
-    lacking = f"; without a model are {_named(short)} of the others" if short else ""
+    short = [f"{name} ({longest - num})" for name, num in own.items() if num < longest]
+    lacking = f"; the others lack that of {_named(short)}" if short else ""
     return [f"{num_common} of {counted(longest, 'period')} are compared, those in which all have a model{lacking}."]
 
 

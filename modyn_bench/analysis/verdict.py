@@ -79,15 +79,15 @@ class Verdict:
     @property
     def _lead(self) -> str:
         level = [name for name, mean in self.means.items() if mean == self.means[self.best] and name != self.best]
-        tied = f" and {', '.join(level)} share" if level else " has"
+        who = f"{_listed([self.best, *level])} share" if level else f"{self.best} has"
         model = f"the {self.variant.replace('_', ' ')} model"
-        return f"{self.best}{tied} the best mean of {model}, {self.means[self.best]:.4g} ({self.ground})"
+        return f"{who} the best mean of {model}, {self.means[self.best]:.4g} ({self.ground})"
 
     def _named(self, names: Sequence[str]) -> str:
         """Name some of the others, or count them."""
         if len(names) == len(self.over_periods) > 1:
             return f"all {len(names)} others"
-        return ", ".join(names) if len(names) <= MAX_NAMES else f"{len(names)} of {len(self.over_periods)} others"
+        return _listed(names) if len(names) <= MAX_NAMES else f"{len(names)} of {len(self.over_periods)} others"
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -173,6 +173,16 @@ def _why_untold(difference: Difference) -> str:
     if least <= ALPHA:
         return ""
     return f"of {difference.units}, corrected for {difference.num_tests} tests, no p-value can be below {least:.2g}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Join names by commas and a last ``and``.
+
+    Example:
+        >>> _listed(["a"]), _listed(["a", "b", "c"])
+        ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _joined(parts: Sequence[str]) -> str:

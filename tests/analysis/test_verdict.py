@@ -110,7 +110,7 @@ HOPELESS = {"p_value": 0.0781, "least_p": 2.0**-7, "num_tests": 10}
             "it is shown to be better than b, it is not shown to be better than a, and whether it is better than c "
             "cannot be told: too few",
         ),
-        ([OPEN] * 4 + [SHOWN], "shown to be better than e, and it is not shown to be better than a, b, c, d."),
+        ([OPEN] * 4 + [SHOWN], "shown to be better than e, and it is not shown to be better than a, b, c and d."),
         ([OPEN] * 5 + [SHOWN], "shown to be better than f, and it is not shown to be better than 5 of 6 others."),
         ([UNTOLD, UNTOLD], "; whether it is better than all 2 others in other periods cannot be told: too few"),
         (
@@ -138,8 +138,8 @@ def test_the_headline_names_what_it_is_about(runs: dict[str, list[Path]], verdic
     alone = judge(one, windows=TENS, metric="loss", variant="currently_trained", aggregate="mean")
     assert "in other periods under this seed" in alone.headline
     twins = replace(verdict, means=dict.fromkeys(verdict.means, 0.5))
-    others = ", ".join(name for name in verdict.means if name != verdict.best)
-    assert twins.headline.startswith(f"{verdict.best} and {others} share the best mean")
+    first, second = (name for name in verdict.means if name != verdict.best)
+    assert twins.headline.startswith(f"{verdict.best}, {first} and {second} share the best mean")
 
 
 def test_seeds_that_one_lacks_are_told_and_a_stray_policy_costs_the_others_nothing(
@@ -162,7 +162,7 @@ def test_what_shortens_the_comparison_is_named(runs: dict[str, list[Path]]) -> N
     found = judge(runs, windows=TENS, metric="accuracy", variant="currently_active", aggregate="mean")
     assert "2 seeds, 40 periods of 10s" in found.ground
     assert "40 of 57 periods are compared" in found.notes[0]
-    assert "150s in 12, 200s in 17 of the others" in found.notes[0]
+    assert "the others lack that of 150s (12), 200s (17)" in found.notes[0]
 
 
 def test_periods_of_too_few_samples_are_left_out_as_windows_are(runs: dict[str, list[Path]]) -> None:
