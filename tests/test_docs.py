@@ -88,7 +88,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos").mkdir()
     (folder / "photos.csv").write_text("id,file,taken,shows\n1,photos/1.jpg,2020-01-01,cat\n")
     (folder / "cglm.csv").write_text("id,landmark_id,upload_date\n1,5,1300000000\n")
-    (folder / "resnet50.safetensors").touch()  # whose command is checked, and not run
+    for name in ("resnet18", "resnet50"):  # whose commands are checked, and not run
+        (folder / f"{name}.safetensors").touch()
     (folder / "criteo").mkdir()
     (folder / "criteo" / "day_0.bin").write_bytes(bytes(2 * 160))
     (folder / "visits.bin").write_bytes(bytes(2 * 40))

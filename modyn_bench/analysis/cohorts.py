@@ -157,8 +157,23 @@ def _source_names(runs: Runs) -> dict[str, str]:
     """Return what each dataset is called, by its content's fingerprint."""
     configs = runs.configs.drop_duplicates("fingerprint")
     names = dict(zip(configs["fingerprint"].astype(str), configs["dataset"].astype(str), strict=True))
-    counts = Counter(names.values())
-    return {own: name if counts[name] == 1 else f"{name} data={own[:6]}" for own, name in names.items()}
+    found = dict(names)
+    for name, count in Counter(names.values()).items():
+        if count > 1:
+            same = [own for own in names if names[own] == name]
+            found |= {own: f"{name} {words}" for own, words in zip(same, _told_apart(runs, same), strict=True)}
+    return found
+
+
+def _told_apart(runs: Runs, fingerprints: Sequence[str]) -> list[str]:
+    """Return what tells datasets of one name apart: their options, or else their content."""
+    first = {str(manifest["fingerprint"]): manifest for manifest in reversed(runs.manifests.values())}
+    options = [flatten(first[own]["config"].get("dataset") or {}) for own in fingerprints]
+    kept = [{key: value for key, value in each.items() if not is_path_key(key)} for each in options]
+    words = [" ".join(each) for each in differing(kept)]
+    if len(set(words)) < len(words) or not all(words):
+        return [f"data={own[:6]}" for own in fingerprints]
+    return [f"({each})" for each in words]
 
 
 def _dataset_names(runs: Runs, groups: Sequence[_Group], sources: Mapping[str, str]) -> list[str]:

@@ -68,9 +68,10 @@ class Verdict:
         open_ones = [each.b for each in self.over_periods if each.b not in beyond]
         where = f"in other periods{' under this seed' if self.over_seeds.n == 1 else ''}"
         parts = [f"it is shown to be better than {self._named(shown)}"] if shown else []
-        parts += [f"it is not shown to be better than {self._named(open_ones)}"] if open_ones else []
+        if open_ones:
+            parts.append(f"it is not shown to be better than {self._named(open_ones, every='any of the')}")
         if untold:
-            whether = f"whether it is better than {self._named([each.b for each in untold])}"
+            whether = f"whether it is better than {self._named([each.b for each in untold], every='any of the')}"
             at = "" if parts else f" {where}"
             parts.append(f"{whether}{at} cannot be told: {_why_untold(untold[0])}")
         at = f"{where} " if shown or open_ones else ""
@@ -83,10 +84,10 @@ class Verdict:
         model = f"the {self.variant.replace('_', ' ')} model"
         return f"{who} the best mean of {model}, {self.means[self.best]:.4g} ({self.ground})"
 
-    def _named(self, names: Sequence[str]) -> str:
+    def _named(self, names: Sequence[str], every: str = "all") -> str:
         """Name some of the others, or count them."""
         if len(names) == len(self.over_periods) > 1:
-            return f"all {len(names)} others"
+            return f"{every} {len(names)} others"
         return _listed(names) if len(names) <= MAX_NAMES else f"{len(names)} of {len(self.over_periods)} others"
 
     @property

@@ -177,7 +177,7 @@ def _describe_column(column: Column) -> str:
     shape = "x".join(map(str, column.shape))
     text = f"{column.name}: {column.kind}, {column.dtype}" + (f" of shape {shape}" if shape else "")
     if column.num_values is not None:
-        text += f", {column.num_values:,} hash buckets"
+        text += f", {column.num_values:,} {'ids of a tokenizer' if column.vocabulary_hash else 'hash buckets'}"
     if column.categories:
         sizes = [f"{name} ({len(values)})" for name, values in zip(column.names, column.categories, strict=True)]
         return f"{text}: {', '.join(sizes)}"

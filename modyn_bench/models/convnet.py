@@ -35,7 +35,7 @@ class ConvNet(nn.Module):
         if len(image_shape) != 3 or min(image_shape[1:]) < 2**num_blocks:
             raise RequestError(
                 f"the convolutional model with {num_blocks} blocks needs images of channels × height × width, at least "
-                f"{2**num_blocks} pixels each way, and the dataset has {tuple(image_shape)}"
+                f"{2**num_blocks} pixels each way, and the dataset has {tuple(image_shape) or 'none'}"
             )
         blocks: list[nn.Module] = []
         channels = image_shape[0]

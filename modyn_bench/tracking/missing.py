@@ -57,7 +57,7 @@ class Missing:
             (
                 self.num_unserved,
                 f"{self.num_unserved} have their anchor before a model was in service (the first was on {when})",
-                "let the trigger fire earlier, for instance with trigger=time trigger.every=26w",
+                "let the trigger fire earlier: after fewer samples, or a shorter time, than its options say",
             ),
             (
                 self.num_small,

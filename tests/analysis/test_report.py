@@ -254,6 +254,23 @@ def test_equal_windows_measured_otherwise_are_no_replicates(tmp_path: Path) -> N
     assert set(report.table["n"]) == {1}
 
 
+def test_datasets_of_one_name_are_told_apart_by_their_options(tmp_path: Path) -> None:
+    for fingerprint, used in (("f00d", 0.1), ("beef", 0.5)):
+        dataset = {"_target_": "modyn_bench.data.recipes.arxiv.ArxivRecipe", "used_fraction": used, "path": fingerprint}
+        synthetic.write_run(tmp_path / "root", fingerprint=fingerprint, config={"dataset": dataset})
+    report = compare_paths([tmp_path / "root"])
+    assert set(report.table["dataset"]) == {"arxiv (used_fraction=0.1)", "arxiv (used_fraction=0.5)"}
+
+
+def test_a_page_names_who_is_not_compared_first(root: Path, tmp_path: Path) -> None:
+    late = synthetic.write_run(tmp_path, num_models=1, num_windows=12, every=11 * YEAR)
+    write_report([root, late], tmp_path / "report")
+    page = (tmp_path / "report" / "index.html").read_text()
+    question = page[page.index("Which of ") : page.index("arxiv, sliced windows: Accuracy</h2>")]
+    told = "Without a comparison of its currently active model, for the reason in the notes: every=4015d."
+    assert told in question
+
+
 def test_datasets_of_one_name_are_told_apart_by_their_content(tmp_path: Path) -> None:
     for fingerprint in ("f00d", "beef"):
         synthetic.write_run(tmp_path / "root", fingerprint=fingerprint)

@@ -102,7 +102,7 @@ HOPELESS = {"p_value": 0.0781, "least_p": 2.0**-7, "num_tests": 10}
     [
         ([SHOWN, SHOWN], "it is shown to be better than all 2 others."),
         ([OPEN, SHOWN], "it is shown to be better than b, and it is not shown to be better than a."),
-        ([OPEN, OPEN], "it is not shown to be better than all 2 others."),
+        ([OPEN, OPEN], "it is not shown to be better than any of the 2 others."),
         ([UNTOLD, SHOWN], "it is shown to be better than b, and whether it is better than a cannot be told: too few"),
         ([SHOWN, UNTOLD], "it is shown to be better than a, and whether it is better than b cannot be told: too few"),
         (
@@ -112,7 +112,7 @@ HOPELESS = {"p_value": 0.0781, "least_p": 2.0**-7, "num_tests": 10}
         ),
         ([OPEN] * 4 + [SHOWN], "shown to be better than e, and it is not shown to be better than a, b, c and d."),
         ([OPEN] * 5 + [SHOWN], "shown to be better than f, and it is not shown to be better than 5 of 6 others."),
-        ([UNTOLD, UNTOLD], "; whether it is better than all 2 others in other periods cannot be told: too few"),
+        ([UNTOLD, UNTOLD], "; whether it is better than any of the 2 others in other periods cannot be told: too few"),
         (
             [HOPELESS, HOPELESS],
             "cannot be told: of 8 blocks, corrected for 10 tests, no p-value can be below 0.078.",

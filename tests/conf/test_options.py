@@ -42,6 +42,12 @@ NEEDED = {
     },
     "dataset=table": {"dataset.path": "{folder}/rows.csv", "dataset.timestamp": "time", "dataset.label": "label"},
     "dataset=records": {"dataset.path": "{folder}/clicks.bin"},
+    "+experiment/paper=cglm_throughput": {
+        "dataset.path": "{folder}/rows.csv",
+        "dataset.image": "size",
+        "dataset.timestamp": "time",
+        "dataset.label": "label",
+    },
     "+experiment/paper=criteo_throughput": {"dataset.path": "{folder}/clicks.bin"},
     "dataset=huggingface": {"dataset.path": "owner/name", "dataset.timestamp": "time", "dataset.label": "label"},
     "model=pretrained_text": {"model.path": "{folder}"},

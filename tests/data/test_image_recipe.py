@@ -221,6 +221,14 @@ def spoil(folder):
     return folder
 
 
+def test_a_suffix_that_is_lacking_is_named(tmp_path):
+    folder = album(tmp_path / "album")
+    table = pd.read_csv(folder / "album.csv")
+    table.assign(file=table["file"].str.removesuffix(".png")).to_csv(folder / "album.csv", index=False)
+    with pytest.raises(DataError, match=r"but there is 'photos/0\.png': set dataset\.suffix=\.png"):
+        recipe(folder).prepare(tmp_path / "data")
+
+
 def test_every_kind_of_unusable_image_is_told_with_its_rows(tmp_path):
     folder = spoil(album(tmp_path / "album"))
     with pytest.raises(DataError) as told:

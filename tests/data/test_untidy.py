@@ -388,3 +388,19 @@ def test_large_numbers_that_floats_hold_are_not_told(tmp_path):
     (tmp_path / "t.csv").write_text("\n".join(["ts,x,y", *lines]))
     store = TableRecipe(path=str(tmp_path / "t.csv"), timestamp="ts", label="y").prepare(tmp_path / "stores")
     assert not [note for note in store.notes if "different floats" in note]
+
+
+@pytest.mark.parametrize(("word", "told"), [("1,2x", True), ("NA", False), ("7", False)])
+def test_one_word_among_numbers_is_told_with_its_row(tmp_path, word: str, told: bool):
+    """It makes a category of a column that was meant to hold numbers."""
+    lines = [f'2020-01-{day:02},"{word if day == 11 else 0.5 * day}",{"ab"[day % 2]}' for day in range(1, 29)]
+    store = prepare(write(tmp_path / "rows.csv", lines))
+    notes = [note for note in store.notes if "'x' is a category" in note]
+    assert bool(notes) == told == ("categorical" in [column.name for column in store.schema.columns])
+    if told:
+        assert "no number in 1 of 28 rows (row 11), for instance '1,2x'" in notes[0]
+
+
+def test_a_column_of_words_and_few_numbers_is_no_matter(tmp_path):
+    lines = [f"2020-01-{day:02},{'red' if day % 3 else day},{'ab'[day % 2]}" for day in range(1, 29)]
+    assert not [note for note in prepare(write(tmp_path / "rows.csv", lines)).notes if "is a category" in note]

@@ -96,7 +96,7 @@ def test_the_time_left_follows_from_what_was_committed() -> None:
 def test_a_resumed_run_says_so() -> None:
     progress, _, stream = display(terminal=False)
     progress.on_start(start(committed=(record(0), record(1))))
-    assert stream.getvalue().strip().endswith("resumed after trigger 1")
+    assert stream.getvalue().strip().endswith("resumed after 2 triggers")
 
 
 def test_it_says_what_a_duration_without_a_unit_means() -> None:

@@ -14,6 +14,7 @@ from modyn_bench.runs.naming import changes_results, flatten
 _TARGET = "._target_"
 _NONE = "-"  # where a policy has no such option
 _MAX_COLUMNS = 6
+_MOST_KEYS = 16
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Options:
         What some policies lack, and all others have the same, goes with what these have in place.
         """
         return tuple(key for key in self.keys if len(self._found(key)) > 1) or self.keys
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The keys of the page's table: all, or those that are told where these are many."""
+        return self.keys if len(self.keys) <= _MOST_KEYS else self.told
 
     def table(self, keys: Sequence[str]) -> list[list[str]]:
         """Return header and cells of some keys: a column per policy, or a row per policy where these are many."""

@@ -47,7 +47,11 @@ def question(
     else:
         title = f"Which of {len(policies)} policies serves {source} best?"
     windows = ", and on ".join(_windows_in_words(runs, cohort) for cohort, _ in own)
-    text = f"{_runs_in_words(_every_run(own))} They were evaluated on {windows}."
+    every = _every_run(own)
+    text = f"{_runs_in_words(every)} {'It was' if len(every) == 1 else 'They were'} evaluated on {windows}."
+    set_aside = _set_aside(own)
+    if set_aside:
+        text += f" Without a comparison of its currently active model, for the reason in the notes: {set_aside}."
     if options.keys:
         text += f" The policies differ in {options.in_words()}."
     return Section(title, text=text, lead=answers[0], statements=answers[1:])
@@ -79,6 +83,13 @@ def _why_not(rows: pd.DataFrame) -> str:
         return "a single sample has no value of this metric"
     aggregate = shown_aggregate(rows)
     return "see the notes" if aggregate in AGGREGATES else f"there is no test of what is {aggregate.replace('_', ' ')}"
+
+
+def _set_aside(own: Sequence[tuple[Cohort, pd.DataFrame]]) -> str:
+    """Name the policies of cohorts that no comparison of currently active models has."""
+    known = {policy for cohort, _ in own for policy in cohort.policies.values()}
+    compared = {str(name) for _, rows in own for name in rows.loc[rows["variant"] == VARIANT, "policy"]}
+    return ", ".join(sorted(known - compared, key=by_number))
 
 
 def _every_run(own: Sequence[tuple[Cohort, pd.DataFrame]]) -> pd.DataFrame:

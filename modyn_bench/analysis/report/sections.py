@@ -28,7 +28,7 @@ from modyn_bench.runs.load import Runs
 if TYPE_CHECKING:
     import pandas as pd
 
-_PASSES = "sample passes (forward + 2 × backward) of all but the evaluation"
+_COST = "sample passes (forward + 2 × backward) and seconds of all but the evaluation"
 
 
 def sections(of: Comparisons, out: Path) -> Iterator[Section]:
@@ -75,7 +75,7 @@ def _comparison(of: Comparisons, out: Path, compared: Compared) -> Section:
             filed(
                 table(rows),
                 out / "tables" / slug(cohort.dataset, cohort.window_set, metric),
-                note=f"{sentence(rows, cohort.window_set, metric)} Cost: {_PASSES}.",
+                note=f"{sentence(rows, cohort.window_set, metric)} Cost: {_COST}.",
                 frame=over_seeds(rows),
             )
         ],
@@ -97,12 +97,12 @@ def _options(out: Path, source: str, options: Options) -> Section:
     import pandas as pd
 
     note = "What differs in the resolved configurations of the policies, seeds aside; - where one has no such key."
-    rest = len(options.keys) - len(options.told)
+    rest = [key for key in options.keys if key not in options.shown]
     if rest:
-        note += f" The CSV has {counted(rest, 'more option')}, which some policies lack and all others have alike."
+        note += f" The CSV has {counted(len(rest), 'more option')} that only some policies have, such as {rest[0]}."
     header, *rows = options.table(options.keys)
     table = filed(
-        options.table(options.told),
+        options.table(options.shown),
         out / "tables" / slug(source, "options"),
         note=note,
         frame=pd.DataFrame(rows, columns=header),

@@ -18,6 +18,8 @@ from modyn_bench.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+
 
 class Findings:
     """Rows by what is wrong with them, told with the first of each.
@@ -119,8 +121,14 @@ class ImageFiles(ImageSource):
             elif not _is_inside(name):
                 found.add(row, f"a path in {self._column!r} that leads out of {self._root}", name)
             elif not _is_file(os.path.join(self._root, name)):
-                found.add(row, f"no such file in {self._root}", name)
+                found.add(row, f"no such file in {self._root}", name, self._with_suffix(name))
         return found.problems
+
+    def _with_suffix(self, name: str) -> str:
+        """Say which suffix makes a file of a name that is none."""
+        endings = (ending for ending in _SUFFIXES if _is_file(os.path.join(self._root, name + ending)))
+        ending = next(endings, None)
+        return f"but there is {name + ending!r}: set dataset.suffix={ending}" if ending is not None else ""
 
 
 class ImageBytes(ImageSource):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from modyn_bench.data.columns.common import is_number, joined, note_if_blurred, text_as_numbers
+from modyn_bench.data.columns.common import is_number, joined, note_if_blurred, row_numbers, text_as_numbers
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_FEW = 0.05
+"""Share of the numbers: where fewer values are none, the column was probably meant to hold numbers."""
 
 
 def infer_types(columns: dict[str, pa.ChunkedArray | pa.Array], names: Collection[str]) -> list[str]:
@@ -25,10 +28,28 @@ def infer_types(columns: dict[str, pa.ChunkedArray | pa.Array], names: Collectio
     for name in [name for name in columns if name in names]:
         text = joined(columns[name])
         columns[name] = _typed(text)
+        if columns[name] is text:
+            notes += _nearly_numbers(name, text)
         if is_number(columns[name].type):
             numbers = columns[name].fill_null(float("nan")).to_numpy(zero_copy_only=False)
             notes += [note for note in [note_if_blurred(name, text, numbers)] if note is not None]
     return notes
+
+
+def _nearly_numbers(name: str, values: pa.Array) -> list[str]:
+    """Tell of a column that stays text for few values: who meant numbers would hardly notice."""
+    import numpy as np
+
+    numbers = text_as_numbers(values)
+    wrong = np.asarray(numbers.is_null(), dtype=bool) & ~np.asarray(values.is_null(), dtype=bool)
+    num_numbers = len(numbers) - numbers.null_count
+    if np.count_nonzero(wrong) >= _FEW * num_numbers:
+        return []
+    example = values[int(np.flatnonzero(wrong)[0])].as_py()
+    return [
+        f"column {name!r} is a category, for it is no number in {row_numbers(wrong)}, for instance {example!r}; if "
+        "numbers are meant, mend these, or name in dataset.missing_values what is written where one is missing"
+    ]
 
 
 def _typed(values: pa.Array) -> pa.Array:
