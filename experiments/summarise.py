@@ -28,7 +28,7 @@ from modyn_bench.evaluation.costs import policy_costs
 from modyn_bench.runs.files import replace_file
 from modyn_bench.runs.identity import is_path_key
 from modyn_bench.runs.load import Runs, load_runs
-from modyn_bench.runs.naming import changes_results, flatten
+from modyn_bench.runs.naming import by_content, changes_results, flatten
 
 HERE = Path(__file__).resolve().parent
 SCALES = ("paper", "small")
@@ -74,7 +74,7 @@ def check_seeds(runs: Runs, grid: str) -> None:
 
 def _what_may_not_differ(manifest: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     """Yield all that can change a run's results, but for its seed."""
-    for key, value in flatten(manifest["config"]).items():
+    for key, value in flatten(by_content(manifest)).items():
         group, _, option = key.partition(".")
         if changes_results(key) and not (group == "dataset" and is_path_key(option)):
             yield key, value
@@ -88,6 +88,11 @@ def _of_dataset(runs: Runs, configs: pd.DataFrame, grid: str) -> pd.DataFrame:
     frame = configs[["dataset", "model", "seed"]].copy()
     frame.insert(2, "policy", [label_of(grid, runs.manifests[run]["config"]) for run in frame.index])
     chosen = runs.evaluations[runs.evaluations.run_id.isin(configs.index)]
+    if chosen.empty:
+        raise RequestError(
+            f"no run on {configs['dataset'].iloc[0]} has a model, so there is nothing to summarise: does the dataset "
+            "have as many samples as the trigger waits for?"
+        )
     window_set = next((name for name in PREFERRED if name in set(chosen.window_set)), str(chosen.window_set.iloc[0]))
     chosen = chosen[chosen.window_set == window_set]
     frame["window_set"] = window_set

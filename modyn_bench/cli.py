@@ -9,17 +9,15 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
 from modyn_bench import __version__
 from modyn_bench.errors import RequestError
+from modyn_bench.interruption import stopped_by_signals
 
 PROGRAM = "modyn-bench"
 
@@ -109,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _terminated_as_interrupt(), _working_directory_on_path():
+        with stopped_by_signals(), _working_directory_on_path():
             return _dispatch(words)
     except RequestError as error:
         print(f"{PROGRAM}: the request was wrong; nothing was started\n{error}", file=sys.stderr)
@@ -290,21 +288,6 @@ def _working_directory_on_path() -> Iterator[None]:
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
     yield
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    def terminate(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.Signals(signum).name)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: Callable[[int, FrameType | None], object] | int | None = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

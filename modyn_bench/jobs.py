@@ -22,7 +22,7 @@ from modyn_bench.observer import Observer, Status
 from modyn_bench.parts import with_parts
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.runs.evaluations import write_config
-from modyn_bench.runs.identity import evaluation_id
+from modyn_bench.runs.identity import evaluation_id, places
 from modyn_bench.selectors.downsampling.records import check_records
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def run_job(config: Mapping[str, Any], *, sweep: str | None = None, overrides: S
         print(*(f"{store.name}: {note}" for note in store.notes), sep="\n", flush=True)
         with _begun(), _observed(config, store, sweep, overrides) as observers:
             _train(run, config, store, parts or _build(config, store), evaluation, keep_probabilities, observers)
+            _check_places(run, config)
             _conclude(run, evaluation, observers)
         run.mark_done()  # when the observers have closed: a kill before this has them log anew
         return JobResult("finished", run.path, _summary(run.path))
@@ -150,6 +151,21 @@ def _as_before(run: RunDirectory, keep_probabilities: bool) -> bool:
             "finish it with the metrics that it was begun with, or delete it to start anew"
         )
     return kept
+
+
+def _check_places(run: RunDirectory, config: Mapping[str, Any]) -> None:
+    """Check that what the run was made of, such as a pretrained model, is what it was when it began.
+
+    Raises:
+        RunError: If not: models before and after are not of one run.
+    """
+    began, now = run.manifest.get("places") or {}, places(config)
+    changed = [key for key in began if now.get(key) != began[key]]
+    if changed:
+        raise RunError(
+            f"what {', '.join(changed)} names changed while {run.path} was made, so that its models are not of one "
+            "run: delete it and start anew"
+        )
 
 
 @dataclass(frozen=True, slots=True)

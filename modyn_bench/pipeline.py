@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from modyn_bench import interruption
 from modyn_bench.bookkeeping import (
     Cursor,
     StageClock,
@@ -205,6 +206,7 @@ class Pipeline:
         self.view = self._new_view(self.cursor.num_trained - 1 if self.model is not None else None)
         for observer in self.observers:
             observer.on_trigger(record)
+        interruption.check()
 
     def _select(self, index: int, num_labelled: int) -> tuple[Selection, range]:
         """Return the trigger training set, and the keys that it could be chosen from."""

@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A file imports from its own level or from lower ones. The first part of a module's name below modyn_bench decides.
 LEVELS = (
-    ("types", "errors", "parts", "seeding", "timespan", "state", "config", "observer"),
+    ("types", "errors", "parts", "seeding", "timespan", "state", "config", "observer", "interruption"),
     ("data", "metrics"),
     ("drift", "decisions", "selectors", "models"),
     ("triggers",),

@@ -132,7 +132,7 @@ def _stamp(path: str) -> tuple[int, int, int]:
 
 def _hash_readable(path: str) -> str:
     try:
-        return hash_file(Path(path))
+        return hash_file(Path(path)) if os.path.isfile(path) else "unreadable"  # a pipe or a device may never end
     except (OSError, ValueError):
         return "unreadable"
 

@@ -72,15 +72,21 @@ class TokenizerFile:
             "transformers' AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) writes one"
         )
 
-    @property
+    @cached_property
     def pad_id(self) -> int:
         """The tokenizer's own id of padding.
 
         Raises:
-            RequestError: If it has none.
+            RequestError: If it has none, or one that is none of its ids.
         """
         if self._tokenizer.padding is not None:
-            return int(self._tokenizer.padding["pad_id"])
+            own = int(self._tokenizer.padding["pad_id"])
+            if own > (largest := max(self._tokenizer.get_vocab(with_added_tokens=True).values())):
+                raise RequestError(
+                    f"dataset.tokenizer={self.path} pads with the id {own}, but its ids end with {largest}: mend the "
+                    f"section padding of {self.file}"
+                )
+            return own
         for token in _PADDING:
             found = self._tokenizer.token_to_id(token)
             if found is not None:

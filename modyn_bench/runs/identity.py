@@ -38,6 +38,7 @@ PREDICTION_KEYS = ("batch_size", "split")
 
 NOT_EVALUATION = frozenset({*PREDICTION_KEYS, "max_probabilities_bytes"})
 _PATH_KEY = re.compile(r"(.*_)?(path|paths|file|files|dir|folder|tokenizer|weights)")
+_CONTENT = "content"
 _LONGEST_PREFIX = 80  # with seed, hash and token it stays below the 128 characters of a W&B name
 
 
@@ -65,6 +66,35 @@ def run_id(config: Mapping[str, Any], fingerprint: str) -> str:
 
 def identity(config: Mapping[str, Any], fingerprint: str) -> str:
     """Return the full hash of which ``run_id`` shows the first ten digits."""
+    kept = _that_counts(config)
+    _check_weights(kept.get("training"))
+    code = own_code(kept)
+    content = _by_content(kept, data_dir(config))
+    everything: dict[str, object] = {"config": _canonical(content, ""), "fingerprint": fingerprint}
+    return _hash(everything | {"code": code} if code else everything)
+
+
+def places(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the identity of what lies at each place that the configuration names outside the dataset, by dotted key.
+
+    Args:
+        config: The resolved configuration.
+    """
+    found: dict[str, str] = {}
+
+    def walk(value: object, key: str) -> None:
+        if isinstance(value, Mapping):
+            if set(value) == {_CONTENT} and is_path_key(key.rpartition(".")[2]):
+                found[key] = value[_CONTENT]
+            for inner, item in value.items():
+                walk(item, f"{key}.{inner}" if key else str(inner))
+
+    walk(_by_content(_that_counts(config), data_dir(config)), "")
+    return found
+
+
+def _that_counts(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a configuration can change a result, but for what the dataset's fingerprint stands for."""
     kept: dict[str, Any] = {key: value for key, value in config.items() if key not in NOT_RESULTS}
     for group, leave_out in (("replay", {"chunk_size"}), ("runs", {"keep_models"})):
         if isinstance(kept.get(group), Mapping):
@@ -73,11 +103,7 @@ def identity(config: Mapping[str, Any], fingerprint: str) -> str:
         kept["evaluation"] = {key: kept["evaluation"][key] for key in PREDICTION_KEYS if key in kept["evaluation"]}
     if isinstance(kept.get("dataset"), Mapping):
         kept["dataset"] = {key: value for key, value in kept["dataset"].items() if not is_path_key(str(key))}
-    _check_weights(kept.get("training"))
-    code = own_code(kept)
-    content = _by_content(kept, data_dir(config))
-    everything: dict[str, object] = {"config": _canonical(content, ""), "fingerprint": fingerprint}
-    return _hash(everything | {"code": code} if code else everything)
+    return kept
 
 
 def pipeline_id(config: Mapping[str, Any], fingerprint: str) -> str:
@@ -152,7 +178,7 @@ def _by_content(value: object, cache: Path) -> Any:  # noqa: ANN401 - any config
 
 def _at(place: object, cache: Path) -> Any:  # noqa: ANN401 - any configuration value
     if isinstance(place, str) and place and Path(place).expanduser().exists():
-        return {"content": hash_place(Path(place).expanduser(), cache)}
+        return {_CONTENT: hash_place(Path(place).expanduser(), cache)}
     return _by_content(place, cache)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from modyn_bench.runs.files import damaged, read_json
-from modyn_bench.runs.identity import identity, run_id
+from modyn_bench.runs.identity import identity, places, run_id
 from modyn_bench.runs.own_code import own_code
 
 MANIFEST = "manifest.json"
@@ -57,6 +57,7 @@ def new_manifest(config: Mapping[str, Any], fingerprint: str, dataset: Mapping[s
         "config": dict(config),
         "fingerprint": fingerprint,
         "code": own_code(config),
+        "places": places(config),
         "dataset": dict(dataset),
         "versions": _versions(),
         "git": _git_state(),

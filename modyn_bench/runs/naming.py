@@ -30,6 +30,28 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def by_content(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration in which places, such as a model's folder, are called after what lay there.
+
+    So runs from two copies of a folder are alike, and runs before and after its content changed are not.
+
+    Example:
+        >>> by_content({"config": {"model": {"path": "a/b"}, "seed": 0}, "places": {"model.path": "0123456789abcdef"}})
+        {'model': {'path': '01234567'}, 'seed': 0}
+    """
+    digests = manifest.get("places") or {}
+
+    def replaced(value: object, key: str) -> Any:  # noqa: ANN401 - any configuration value
+        if key in digests:
+            return digests[key][:8]
+        if isinstance(value, Mapping):
+            return {inner: replaced(item, f"{key}.{inner}" if key else str(inner)) for inner, item in value.items()}
+        return value
+
+    config: dict[str, Any] = replaced(manifest["config"], "")
+    return config
+
+
 def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> list[str]:
     """Return a label per run, made of what differs between them.
 
@@ -49,6 +71,7 @@ def name_runs(manifests: Sequence[Mapping[str, Any]], *, seeds: bool = True) -> 
         >>> name_runs([{"config": config, "fingerprint": "f", "dataset": {"name": "arxiv"}} for config in configs])
         ['time every=1y', 'time every=26w', 'amount']
     """
+    manifests = [{**manifest, "config": by_content(manifest)} for manifest in manifests]
     parts: list[list[str]] = [[] for _ in manifests]
     for group in GROUPS:
         _name_group(group, manifests, parts)
@@ -165,7 +188,7 @@ def differing_keys(manifests: Sequence[Mapping[str, Any]]) -> list[str]:
         ['trigger.every']
     """
     chosen = [{f"chosen.{group}": choice(group, manifest) for group in GROUPS} for manifest in manifests]
-    flat = [flatten(manifest["config"]) for manifest in manifests]
+    flat = [flatten(by_content(manifest)) for manifest in manifests]
     runs = [{**own, **options} for own, options in zip(chosen, flat, strict=True)]
     return [
         key for key in dict.fromkeys(key for run in runs for key in run) if _can_be_axis(key) and _differs(key, runs)

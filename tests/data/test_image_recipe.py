@@ -221,6 +221,30 @@ def spoil(folder):
     return folder
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes here")
+def test_what_is_no_file_is_never_opened(tmp_path):
+    """A pipe nobody writes to and a device that never ends would be read for ever."""
+    folder = album(tmp_path / "album")
+    for number in (3, 4):
+        (folder / "photos" / f"{number}.png").unlink()
+    os.mkfifo(folder / "photos" / "3.png")
+    (folder / "photos" / "4.png").symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=r"no such file in .* 'photos/3\.png': 2 of 40 rows \(rows 4, 5\)"):
+        recipe(folder).prepare(tmp_path / "data")
+
+
+def test_a_linked_folder_and_back_leads_nowhere(tmp_path):
+    folder = album(tmp_path / "album")
+    (tmp_path / "outside" / "in").mkdir(parents=True)
+    shutil.copy(folder / "photos" / "0.png", tmp_path / "outside" / "secret.png")
+    (folder / "link").symlink_to(tmp_path / "outside" / "in")
+    table = pd.read_csv(folder / "album.csv")
+    table.loc[7, "file"] = "link/../secret.png"
+    table.to_csv(folder / "album.csv", index=False)
+    with pytest.raises(DataError, match=r"no such file in .* 'link/\.\./secret\.png': 1 of 40 rows \(row 8\)"):
+        recipe(folder).prepare(tmp_path / "data")
+
+
 def test_a_suffix_that_is_lacking_is_named(tmp_path):
     folder = album(tmp_path / "album")
     table = pd.read_csv(folder / "album.csv")

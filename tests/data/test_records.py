@@ -218,6 +218,14 @@ def test_a_moved_source_is_the_same_one_and_an_edited_or_reordered_one_is_not(tm
     assert len({fingerprint("here"), *others}) == 5
 
 
+@pytest.mark.parametrize(("kind", "code"), [("int8", "b"), ("uint8", "B"), ("int16", "h"), ("uint64", "Q")])
+def test_a_modulus_may_be_larger_than_any_id(tmp_path, kind, code):
+    ids = [i - 5 if code.islower() else i for i in range(20)]
+    (tmp_path / "a.bin").write_bytes(b"".join(struct.pack(f"<B{code}", i % 2, own) for i, own in enumerate(ids)))
+    store = prepared(tmp_path / "a.bin", tmp_path, ["label uint8", f"categorical {kind}"], max_ids=1_000_000)
+    assert sorted(merged(store)[2]["categorical"].ravel().tolist()) == sorted(own % 1_000_000 for own in ids)
+
+
 def test_ids_that_are_hashes_are_taken_modulo_a_number(tmp_path):
     rows = [struct.pack("<BI", i % 2, 4_294_967_295 - i) for i in range(20)]
     (tmp_path / "a.bin").write_bytes(b"".join(rows))

@@ -86,6 +86,35 @@ def test_padding_that_a_file_sets_itself_is_what_counts(folder, tmp_path):
     assert (plain == own).all(), "width and side are ours, and no title holds a [MASK]"
 
 
+@pytest.mark.parametrize("own", [{"pad_id": 4, "pad_token": "[MASK]"}, {"pad_id": 4, "pad_token": "[EMPTY]"}])
+def test_a_text_has_the_same_ids_whenever_it_is_encoded(own, folder, tmp_path):
+    values = json.loads((folder / "tokenizer.json").read_text())
+    common = {"strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_type_id": 0}
+    values["padding"] = common | own
+    if own["pad_token"] == "[EMPTY]":  # nothing else says what padding is
+        for place in (values["model"]["vocab"], *values["added_tokens"]):
+            if place is values["model"]["vocab"]:
+                place["[EMPTY]"] = place.pop("[PAD]")
+            elif place["content"] == "[PAD]":
+                place["content"] = "[EMPTY]"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    tokens = TokenizerFile(str(tmp_path), 12)
+    first, again = (tokens.encode(["a good [MASK] model", "short"]) for _ in range(2))
+    assert (first == again).all()
+    assert tokens.column("title").pad_id == 4
+
+
+def test_padding_beyond_the_vocabulary_is_refused(folder, tmp_path):
+    values = json.loads((folder / "tokenizer.json").read_text())
+    values["padding"] = {
+        "strategy": "BatchLongest", "direction": "Right", "pad_to_multiple_of": None, "pad_id": 70_000,
+        "pad_type_id": 0, "pad_token": "[PAD]",
+    }  # fmt: skip
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(RequestError, match=r"pads with the id 70000, but its ids end with \d+"):
+        TokenizerFile(str(tmp_path), 12).check()
+
+
 def test_two_vocabularies_differ(folder, pad_second, tmp_path):
     shutil.copy(folder / "tokenizer.json", tmp_path)
     one, moved, other = (

@@ -109,6 +109,19 @@ def test_a_moved_folder_is_the_same_run_and_edited_weights_are_another(straight,
     assert len(list((user / "stores" / "stores").glob("arxiv-*"))) == 1, "of all these there is one store"
 
 
+def test_weights_that_change_while_a_run_goes_on_are_told(user, monkeypatch, capsys):
+    shutil.copytree(user / "distilbert", user / "changing")
+    weights = load_file(user / "changing" / "model.safetensors")
+
+    def change(self, record):
+        save_file({name: value * 1.5 for name, value in weights.items()}, user / "changing" / "model.safetensors")
+
+    monkeypatch.setattr(Progress, "on_trigger", change)
+    assert run(user, "changing-runs", "trigger.every=9y", model="changing") == 1
+    assert "what model.path names changed while" in capsys.readouterr().err
+    assert runs_of(user, "changing-runs") == []
+
+
 def loss_of(user: Path, precision: str) -> float:
     words = ["trigger=never", "training.epochs=1", f"training.precision={precision}"]
     assert run(user, precision, *words) == 0

@@ -313,6 +313,14 @@ def test_the_rest_of_the_evaluation_and_what_no_result_depends_on_tell_none_apar
     assert set(name_runs(manifests, seeds=False)) == {"time / new_data"}
 
 
+def test_what_lies_at_a_place_tells_policies_apart_and_its_name_does_not():
+    manifests = [
+        {**manifest_of(seed=seed, model__path=path), "places": {"model.path": digest}}
+        for seed, path, digest in ((0, "lm", "aaaaaaaabb"), (1, "copy", "aaaaaaaabb"), (0, "lm", "ccccccccdd"))
+    ]
+    assert name_runs(manifests, seeds=False) == ["path=aaaaaaaa", "path=aaaaaaaa", "path=cccccccc"]
+
+
 def test_runs_of_one_seed_are_never_taken_for_seeds():
     """They differ by something that no key shows: the content of initial weights, say."""
     manifests = [{**manifest_of(), "run_id": f"x-{number}"} for number in range(2)]

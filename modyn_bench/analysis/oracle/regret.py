@@ -18,7 +18,7 @@ from modyn_bench.evaluation.composite import assign
 from modyn_bench.metrics import find_metric
 from modyn_bench.runs.directory import RunDirectory
 from modyn_bench.runs.identity import NOT_RESULTS, PREDICTION_KEYS, is_path_key
-from modyn_bench.runs.naming import flatten
+from modyn_bench.runs.naming import by_content, flatten
 from modyn_bench.timespan import format_time
 from modyn_bench.types import FloatArray
 
@@ -81,7 +81,7 @@ def _check_alike(dense: Mapping[str, Any], policy: Mapping[str, Any]) -> None:
     """Check that two runs differ in nothing but when they trained."""
     if dense["fingerprint"] != policy["fingerprint"]:
         raise RequestError(f"{policy['run_id']} and the dense run {dense['run_id']} are of different data")
-    one, other = _compared(dense["config"]), _compared(policy["config"])
+    one, other = _compared(by_content(dense)), _compared(by_content(policy))
     for key in dict.fromkeys([*one, *other]):
         if one.get(key) != other.get(key):
             raise RequestError(

@@ -101,11 +101,11 @@ class ImageFiles(ImageSource):
     @property
     def members(self) -> list[str]:
         """The names of all rows; empty where a row names none in the folder."""
-        return [name if _is_inside(name) else "" for name in self._names]
+        return [os.path.normpath(name) if name and _is_inside(name) else "" for name in self._names]
 
     def payload(self, row: int) -> bytes:
         """Return the bytes of a row's file."""
-        with open(os.path.join(self._root, self._names[row]), "rb") as stream:
+        with open(self._path(self._names[row]), "rb") as stream:
             return stream.read()
 
     def called(self, row: int) -> str:
@@ -120,13 +120,17 @@ class ImageFiles(ImageSource):
                 found.add(row, f"no file name in {self._column!r}")
             elif not _is_inside(name):
                 found.add(row, f"a path in {self._column!r} that leads out of {self._root}", name)
-            elif not _is_file(os.path.join(self._root, name)):
+            elif not _is_file(self._path(name)):
                 found.add(row, f"no such file in {self._root}", name, self._with_suffix(name))
         return found.problems
 
+    def _path(self, name: str) -> str:
+        """Return a file's path, ``..`` resolved in the name alone: behind a link it would lead elsewhere."""
+        return os.path.join(self._root, os.path.normpath(name))
+
     def _with_suffix(self, name: str) -> str:
         """Say which suffix makes a file of a name that is none."""
-        endings = (ending for ending in _SUFFIXES if _is_file(os.path.join(self._root, name + ending)))
+        endings = (ending for ending in _SUFFIXES if _is_file(self._path(name + ending)))
         ending = next(endings, None)
         return f"but there is {name + ending!r}: set dataset.suffix={ending}" if ending is not None else ""
 

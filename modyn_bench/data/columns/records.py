@@ -163,7 +163,11 @@ class RecordValues:
 
     def ids(self, values: NDArray[Any]) -> NDArray[np.int32]:
         """Return category ids as they are stored, shape (n, w)."""
-        return (values if self.max_ids is None else np.mod(values, self.max_ids)).astype(np.int32)
+        if self.max_ids is None:
+            return values.astype(np.int32)
+        wide = values if values.dtype.itemsize >= 4 else values.astype(np.int64)  # that holds the divisor, too
+        ids: NDArray[np.int32] = np.mod(wide, self.max_ids).astype(np.int32)
+        return ids
 
 
 def feature_names(role: str, width: int) -> tuple[str, ...]:
