@@ -24,7 +24,7 @@ def write(root: Path, num_datasets: int, *, lacking: int | None = None) -> Path:
         for every, level in LEVELS.items():
             if every == 3 and dataset == lacking:
                 continue
-            for seed in (0, 1):
+            for seed in (0, 1) if dataset == 0 else (0,):
                 synthetic.write_run(
                     root,
                     num_models=12 // every,
@@ -75,11 +75,11 @@ def test_ranks_and_tests_are_those_of_the_table(seven: Comparisons, tmp_path: Pa
 
 
 def test_a_report_on_few_datasets_only_describes(tmp_path: Path) -> None:
-    write_report([write(tmp_path / "root", 3)], tmp_path / "report")
+    write_report([write(tmp_path / "root", 2)], tmp_path / "report", min_coverage=0.3)
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "3 datasets: Accuracy" in page
-    assert "no test: too few datasets, 3 of at least 5" in page
-    assert "no p-value: too few datasets, 3 of at least 6" in page
+    assert "2 datasets: Accuracy" in page
+    assert "no test: too few datasets, 2 of at least 5" in page
+    assert "no p-value: too few datasets, 2 of at least 6" in page
     assert not list((tmp_path / "report" / "figures").glob("critical_difference*"))
 
 

@@ -157,13 +157,16 @@ def test_a_model_of_its_own_is_handed_on_as_it_is_configured() -> None:
     assert model["hidden"] == [8]
 
 
-def test_a_wrong_option_of_its_model_is_told_before_anything_starts() -> None:
+def test_a_wrong_option_of_its_model_is_told_before_anything_starts(tmp_path: Path) -> None:
     overrides = ["selector=rho_loss", "+model@selector.irreducible_model=tabular_mlp"]
     with pytest.raises(RequestError, match=r"selector.irreducible_model.hiden: unknown key; did you mean 'hidden'"):
         check_jobs([*overrides, "+selector.irreducible_model.hiden=8"])
-    check_jobs(
-        [*overrides, "+selector.irreducible_model.initial_weights=a", "+selector.irreducible_model.fresh_layers=[b]"]
-    )
+    weights = tmp_path / "a.safetensors"
+    begun = [f"+selector.irreducible_model.initial_weights={weights}", "+selector.irreducible_model.fresh_layers=[b]"]
+    with pytest.raises(RequestError, match=r"irreducible_model.initial_weights=.*a.safetensors: there is no such file"):
+        check_jobs([*overrides, *begun])
+    weights.touch()
+    check_jobs([*overrides, *begun])
     check_jobs([*overrides, "+selector.irreducible_model.embedding_layer=head"])
     with pytest.raises(RequestError, match=r"selector.irreducible_model='tabular_mlp' must be a mapping or null"):
         check_jobs(["selector=rho_loss", "selector.irreducible_model=tabular_mlp"])
