@@ -29,6 +29,12 @@ titles() {
   fi
 }
 
+# TABLE: add to `common` which of its columns is what in the grids on CGLM, whose images lie beside it.
+landmarks() {
+  common+=(dataset=images dataset.path="$1" dataset.image=id dataset.suffix=.jpg dataset.timestamp=upload_date
+    dataset.timestamp_unit=s dataset.label=landmark_id)
+}
+
 # GRID SCALE: write the runs into the grid's results.csv, and fail if a job did. With overrides of the command line they may
 # be another grid's runs, and are written beside them.
 finish() {

@@ -11,22 +11,20 @@ root=${ROOT:-outputs/paper_selection}/${1:?$usage}
 common=(+experiment/paper="$1_selection" seed=42,99,12)
 drawn=(uniform class_balanced rs2 rs2_no_replacement)
 scored=(loss grad_norm rho_loss margin least_confidence entropy)
+data=${2:?$usage}
+own=("${@:3}")
 case $1 in
   yearbook)
-    common+=(dataset=table dataset.path="${2:?$usage}" dataset.timestamp=timestamp dataset.timestamp_unit=s
+    common+=(dataset=table dataset.path="$data" dataset.timestamp=timestamp dataset.timestamp_unit=s
       dataset.label=label model._target_=experiments.yearbook_net.YearbookNet)
     warmup=2
-    own=("${@:3}")
     ;;
   arxiv) # the paper has no irreducible model for titles
-    data=${2:?$usage}
     scored=(loss grad_norm margin least_confidence entropy)
     warmup=1
-    own=("${@:3}")
     ;;
   cglm) # nor a balanced selection of 6,404 classes
-    common+=(dataset=images dataset.path="${2:?$usage}" dataset.image=id dataset.suffix=.jpg dataset.size=224
-      dataset.timestamp=upload_date dataset.timestamp_unit=s dataset.label=landmark_id dataset.test_fraction=0.1)
+    common+=(dataset.size=224 dataset.test_fraction=0.1)
     drawn=(uniform rs2 rs2_no_replacement)
     scored=(loss grad_norm margin least_confidence entropy)
     irreducible=(+model@selector.irreducible_model=resnet) # of 18 layers
@@ -35,7 +33,6 @@ case $1 in
         "+selector.irreducible_model.fresh_layers=[fc]")
     fi
     warmup=5
-    own=("${@:3}")
     ;;
   *)
     echo "$usage" >&2
@@ -43,7 +40,9 @@ case $1 in
     ;;
 esac
 source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
-if [[ $1 == arxiv ]]; then
+if [[ $1 == cglm ]]; then
+  landmarks "$data"
+elif [[ $1 == arxiv ]]; then
   titles "$data" training.optimizer._target_=torch.optim.AdamW training.optimizer.lr=2e-5
 fi
 one_of() { local IFS=,; echo "$*"; }

@@ -7,12 +7,10 @@
 set -euo pipefail
 usage="usage: experiments/throughput/run.sh criteo FOLDER | cglm FILE, then [OVERRIDE...]"
 root=${ROOT:-outputs/throughput}/${1:?$usage}
+data=${2:?$usage}
 case $1 in
-  criteo) common=(+experiment/paper=criteo_throughput dataset.path="${2:?$usage}") ;;
-  cglm)
-    common=(+experiment/paper=cglm_throughput dataset.path="${2:?$usage}" dataset.image=id dataset.suffix=.jpg
-      dataset.timestamp=upload_date dataset.timestamp_unit=s dataset.label=landmark_id)
-    ;;
+  criteo) common=(+experiment/paper=criteo_throughput dataset.path="$data") ;;
+  cglm) common=(+experiment/paper=cglm_throughput) ;;
   *)
     echo "$usage" >&2
     exit 2
@@ -20,6 +18,9 @@ case $1 in
 esac
 own=("${@:3}")
 source "$(dirname "${BASH_SOURCE[0]}")/../grid.sh"
+if [[ $1 == cglm ]]; then
+  landmarks "$data"
+fi
 
 sweep training.shuffle=false,true
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modyn_bench.analysis.statistics.results import counted
 from modyn_bench.observer import Observer, RunStart, Status
 from modyn_bench.timespan import format_time
 from modyn_bench.types import DecisionRecord, TriggerRecord
@@ -59,7 +60,7 @@ class Progress(Observer):
         self._num_triggers = len(start.committed)
         self._time = start.committed[-1].fired_at if start.committed else start.first_time
         span = f"{format_time(start.first_time)} to {format_time(start.last_time)}"
-        resumed = f", resumed after {_counted(len(start.committed))}" if start.committed else ""
+        resumed = f", resumed after {counted(len(start.committed), 'trigger')}" if start.committed else ""
         self._print(f"Replaying {start.num_samples:,} samples, {span}{resumed}")
         for key, value in _without_unit(start.config):
             unit = "second" if value == 1 else "seconds"
@@ -194,7 +195,3 @@ def _periods(key: str, node: object) -> Iterator[tuple[str, object]]:
         yield f"{key}.every", node.get("every")
     for name, inner in node.items():
         yield from _periods(f"{key}.{name}", inner)
-
-
-def _counted(num_triggers: int) -> str:
-    return f"{num_triggers:,} trigger{'s' * (num_triggers != 1)}"
